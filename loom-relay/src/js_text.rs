@@ -1,0 +1,223 @@
+//! Values as JavaScript prints and orders them.
+//!
+//! Two peers must print the same value as the same text: ties, hashes and signatures are all
+//! computed from it. Source: ECMA-262 `JSON.stringify` and `Number::toString`.
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+use serde_json::value::RawValue;
+
+use crate::model::InvalidValue;
+
+/// A finite number as `String(n)` prints it: `1e+21`, `1e-7`, integers without `.0`, `-0` as `0`.
+pub fn number(number: f64) -> String {
+    debug_assert!(number.is_finite());
+    let mut buffer = ryu_js::Buffer::new();
+    buffer.format_finite(number + 0.0).to_owned()
+}
+
+/// A string as `JSON.stringify` quotes it.
+pub fn string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        push_escaped(&mut quoted, character);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Brings the JSON text of one value to the form JavaScript prints.
+///
+/// # Errors
+///
+/// [`InvalidValue`] for what GUN does not know as a value.
+pub fn canonical(json: &str) -> Result<String, InvalidValue> {
+    let json = json.trim_ascii();
+    match json.as_bytes().first() {
+        Some(b'"') => canonical_string(json),
+        Some(b'{') => canonical_link(json),
+        Some(b'[') => Err(InvalidValue::Array),
+        Some(b'n' | b't' | b'f') if matches!(json, "null" | "true" | "false") => {
+            Ok(json.to_owned())
+        }
+        Some(b'-' | b'0'..=b'9') => {
+            // serde_json checks the grammar; the standard library rounds correctly.
+            let raw: &RawValue = serde_json::from_str(json).map_err(|_| InvalidValue::NotJson)?;
+            let parsed: f64 = raw.get().parse().map_err(|_| InvalidValue::NotJson)?;
+            if !parsed.is_finite() {
+                return Err(InvalidValue::NotFinite);
+            }
+            Ok(number(parsed))
+        }
+        _ => Err(InvalidValue::NotJson),
+    }
+}
+
+/// Orders texts by UTF-16 code unit, as JavaScript's `<` does.
+///
+/// Rust's byte order differs only where one side has a character above U+FFFF (a surrogate pair
+/// to JavaScript) and the other one from U+E000 to U+FFFF.
+pub fn compare(a: &str, b: &str) -> Ordering {
+    let same = a
+        .bytes()
+        .zip(b.bytes())
+        .take_while(|(left, right)| left == right)
+        .count();
+    // The first difference may sit inside a character: step back to where that one starts.
+    let start = (0..=same)
+        .rev()
+        .find(|&at| a.is_char_boundary(at) && b.is_char_boundary(at))
+        .unwrap_or(0);
+    a[start..].encode_utf16().cmp(b[start..].encode_utf16())
+}
+
+fn canonical_string(json: &str) -> Result<String, InvalidValue> {
+    // RawValue checks the grammar without insisting on paired surrogates.
+    let raw: &RawValue = serde_json::from_str(json).map_err(|_| InvalidValue::NotJson)?;
+    let raw = raw.get();
+    if !raw.contains('\\') {
+        return Ok(raw.to_owned());
+    }
+    let mut text = String::with_capacity(raw.len());
+    text.push('"');
+    let mut rest = &raw[1..raw.len() - 1];
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let (unit, used) = unescape(&rest[at..]).ok_or(InvalidValue::NotJson)?;
+        rest = &rest[at + used..];
+        if let Some(character) = char::from_u32(u32::from(unit)) {
+            push_escaped(&mut text, character);
+            continue;
+        }
+        let low = unescape(rest).filter(|_| is_high(unit));
+        let pair = low.and_then(|(low, used)| {
+            let character = char::decode_utf16([unit, low]).next()?.ok()?;
+            Some((character, used))
+        });
+        if let Some((character, used)) = pair {
+            text.push(character);
+            rest = &rest[used..];
+        } else {
+            let _ = write!(text, "\\u{unit:04x}");
+        }
+    }
+    text.push_str(rest);
+    text.push('"');
+    Ok(text)
+}
+
+fn canonical_link(json: &str) -> Result<String, InvalidValue> {
+    let members: std::collections::BTreeMap<String, &RawValue> =
+        serde_json::from_str(json).map_err(|_| InvalidValue::NotALink)?;
+    let mut members = members.into_iter();
+    let (Some((key, soul)), None) = (members.next(), members.next()) else {
+        return Err(InvalidValue::NotALink);
+    };
+    let soul = soul.get();
+    if key != "#" || !soul.starts_with('"') || soul == "\"\"" {
+        return Err(InvalidValue::NotALink);
+    }
+    Ok(format!("{{\"#\":{}}}", canonical_string(soul)?))
+}
+
+fn push_escaped(text: &mut String, character: char) {
+    match character {
+        '"' => text.push_str("\\\""),
+        '\\' => text.push_str("\\\\"),
+        '\u{8}' => text.push_str("\\b"),
+        '\u{c}' => text.push_str("\\f"),
+        '\n' => text.push_str("\\n"),
+        '\r' => text.push_str("\\r"),
+        '\t' => text.push_str("\\t"),
+        control @ '\0'..'\u{20}' => {
+            let _ = write!(text, "\\u{:04x}", u32::from(control));
+        }
+        other => text.push(other),
+    }
+}
+
+/// Reads one escape at the start of `text`: the UTF-16 unit it stands for and its length in bytes.
+fn unescape(text: &str) -> Option<(u16, usize)> {
+    let bytes = text.as_bytes();
+    if bytes.first() != Some(&b'\\') {
+        return None;
+    }
+    let simple = |unit: u8| Some((u16::from(unit), 2));
+    match bytes.get(1)? {
+        b'b' => simple(8),
+        b'f' => simple(12),
+        b'n' => simple(b'\n'),
+        b'r' => simple(b'\r'),
+        b't' => simple(b'\t'),
+        b'u' => Some((u16::from_str_radix(text.get(2..6)?, 16).ok()?, 6)),
+        other => simple(*other),
+    }
+}
+
+fn is_high(unit: u16) -> bool {
+    (0xd800..0xdc00).contains(&unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_print_as_javascript_prints_them() {
+        for (from, to) in [
+            ("1.0", "1"),
+            ("-0", "0"),
+            ("1e21", "1e+21"),
+            ("1E-7", "1e-7"),
+            ("0.1", "0.1"),
+            ("1795409947056.001", "1795409947056.001"),
+            ("123456789012345680000", "123456789012345680000"),
+        ] {
+            assert_eq!(canonical(from).as_deref(), Ok(to), "{from}");
+        }
+    }
+
+    #[test]
+    fn strings_keep_only_the_escapes_javascript_writes() {
+        for (from, to) in [
+            (r#""a\/b""#, r#""a/b""#),
+            (r#""\u0041""#, r#""A""#),
+            (r#""\u000a\u0001""#, r#""\n\u0001""#),
+            (r#""\ud83d\ude00""#, "\"😀\""),
+            (r#""\uD800x""#, r#""\ud800x""#),
+            (r#""\ud800\ud83d\ude00""#, "\"\\ud800😀\""),
+            (r#""\udc00\ud800""#, r#""\udc00\ud800""#),
+            (r#""\u2028""#, "\"\u{2028}\""),
+        ] {
+            assert_eq!(canonical(from).as_deref(), Ok(to), "{from}");
+        }
+    }
+
+    #[test]
+    fn what_gun_has_no_value_for_is_refused() {
+        for (json, reason) in [
+            ("[]", InvalidValue::Array),
+            ("{}", InvalidValue::NotALink),
+            (r##"{"#":""}"##, InvalidValue::NotALink),
+            (r##"{"#":5}"##, InvalidValue::NotALink),
+            (r##"{"#":"a","x":1}"##, InvalidValue::NotALink),
+            ("1e999", InvalidValue::NotFinite),
+            ("nul", InvalidValue::NotJson),
+            ("\"open", InvalidValue::NotJson),
+            ("", InvalidValue::NotJson),
+        ] {
+            assert_eq!(canonical(json), Err(reason), "{json}");
+        }
+    }
+
+    #[test]
+    fn order_is_by_utf16_unit_not_by_byte() {
+        assert_eq!(compare("\u{ffee}", "\u{1f600}"), Ordering::Greater);
+        assert_eq!(compare("a\u{1f600}b", "a\u{1f600}c"), Ordering::Less);
+        assert_eq!(compare("\u{1f600}", "\u{1f601}"), Ordering::Less);
+        assert_eq!(compare("ab", "abc"), Ordering::Less);
+        assert_eq!(compare("10", "9"), Ordering::Less);
+    }
+}

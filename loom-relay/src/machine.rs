@@ -1,0 +1,95 @@
+//! The seam between state machines and the world: inputs in, effects out, one deadline.
+//!
+//! A [`Machine`] never reads a clock, a socket or a random device. The tokio driver
+//! ([`crate::driver`]) and the simulator feed it the same inputs and carry out the same effects.
+
+use bytes::Bytes;
+
+use crate::clock::{Mono, Now};
+use crate::model::{Change, PeerId};
+
+/// Names one [`Effect::Persist`]; rises by one for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Commit(pub u64);
+
+/// Who opened a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// They dialled us.
+    Accepted,
+    /// We dialled them.
+    Dialled,
+}
+
+/// Everything that can happen to a machine. `C` is what its own process may ask of it.
+#[derive(Debug)]
+pub enum Input<C> {
+    /// A link opened.
+    PeerUp {
+        /// A number never used before.
+        peer: PeerId,
+        /// Who opened it.
+        side: Side,
+    },
+    /// A link closed; nothing more will be heard from or sent to this peer.
+    PeerDown {
+        /// The link that closed.
+        peer: PeerId,
+    },
+    /// One text frame arrived.
+    Heard {
+        /// The link it came over.
+        peer: PeerId,
+        /// Valid UTF-8, no larger than the driver's frame limit.
+        frame: Bytes,
+    },
+    /// A frame above the driver's limit arrived and was discarded; the link stays open.
+    Oversized {
+        /// The link it came over.
+        peer: PeerId,
+    },
+    /// Everything up to and including this commit is stored as durably as was asked for.
+    Committed(Commit),
+    /// This process wants something.
+    Command(C),
+    /// The moment [`Machine::deadline`] named has come.
+    Deadline,
+}
+
+/// What must be done about an input, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// Queue one text frame for a peer. If its queue is full the driver hangs up instead.
+    Send {
+        /// The link to send over.
+        peer: PeerId,
+        /// The whole frame, valid UTF-8.
+        frame: Bytes,
+    },
+    /// Close a link.
+    Hangup {
+        /// The link to close.
+        peer: PeerId,
+        /// For the log.
+        reason: &'static str,
+    },
+    /// Store these changes, then answer with [`Input::Committed`].
+    Persist {
+        /// What to answer with.
+        commit: Commit,
+        /// In merge order; never empty.
+        changes: Vec<Change>,
+    },
+}
+
+/// A state machine without IO.
+pub trait Machine {
+    /// What its own process may ask of it.
+    type Command;
+
+    /// Takes one input at `now` and appends what must be done about it.
+    fn handle(&mut self, input: Input<Self::Command>, now: Now, effects: &mut Vec<Effect>);
+
+    /// When to come back with [`Input::Deadline`] if nothing else happens first.
+    fn deadline(&self) -> Option<Mono>;
+}

@@ -1,0 +1,48 @@
+//! Where changes are kept: a small blocking trait, and its promises.
+
+use std::fmt;
+
+use crate::model::{Change, Write};
+
+/// A place that keeps the winning write of every field.
+///
+/// Plain and blocking: the driver gives it a thread of its own. `tests/store_contract.rs` holds
+/// every implementation to these promises.
+pub trait Store: Send + fmt::Debug {
+    /// Calls `each` once for every field held, in any order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when something held cannot be read; never a silent part of the truth.
+    fn load(&mut self, each: &mut dyn FnMut(Write)) -> Result<(), StoreError>;
+
+    /// Keeps the batch. When this returns, it survives what [`Durability`] promises.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the batch may not have been kept; the caller must not acknowledge it.
+    fn commit(&mut self, batch: &[Change]) -> Result<(), StoreError>;
+}
+
+/// What an acknowledged write survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Durability {
+    /// Loss of power: acknowledged after fsync.
+    #[default]
+    Sync,
+    /// Loss of the process: handed to the operating system.
+    Os,
+    /// Nothing: kept in memory only.
+    None,
+}
+
+/// Why the store could not keep or read something.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {cause}")]
+pub struct StoreError {
+    /// What was being done, and to which path.
+    pub doing: String,
+    /// What went wrong.
+    #[source]
+    pub cause: Box<dyn std::error::Error + Send + Sync>,
+}

@@ -1,0 +1,262 @@
+//! A place where a cluster runs, and what can be done to it.
+//!
+//! [`ClusterBackend`] is the only door to processes, containers and links. The dashboard, the
+//! scenarios and the command line all speak to it; none of them knows which kind it is.
+//! `tests/backend_contract.rs` holds every backend to the promises written here.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+/// One process of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Member {
+    /// The relay every node dials.
+    Relay,
+    /// A node, counted from 1.
+    Node(u8),
+}
+
+impl fmt::Display for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relay => f.pad("relay"),
+            Self::Node(number) => f.pad(&format!("node-{number}")),
+        }
+    }
+}
+
+/// Text that names no member.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} names no member of a cluster: use relay, node-1, node-2, … (n1 and 1 work too)")]
+pub struct UnknownMember(String);
+
+impl FromStr for Member {
+    type Err = UnknownMember;
+
+    /// Accepts `relay`, `gun-relay`, `node-2`, `loom-node-2`, `n2` and `2`.
+    fn from_str(text: &str) -> Result<Self, UnknownMember> {
+        if matches!(text, "relay" | "gun-relay" | "loom-relay") {
+            return Ok(Self::Relay);
+        }
+        let number = ["loom-node-", "node-", "n", ""]
+            .iter()
+            .find_map(|prefix| text.strip_prefix(prefix)?.parse().ok())
+            .filter(|number| *number > 0);
+        number
+            .map(Self::Node)
+            .ok_or_else(|| UnknownMember(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for Member {
+    type Error = UnknownMember;
+
+    fn try_from(text: String) -> Result<Self, UnknownMember> {
+        text.parse()
+    }
+}
+
+impl From<Member> for String {
+    fn from(member: Member) -> Self {
+        member.to_string()
+    }
+}
+
+/// What a member's process is doing, as the backend sees it from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Life {
+    /// Started, not yet answering.
+    Starting,
+    /// Answering.
+    Up,
+    /// Frozen by SIGSTOP (or a container pause).
+    Suspended,
+    /// Ended on request.
+    Stopped,
+    /// Ended by SIGKILL from here, or by itself, with its exit status.
+    Dead,
+}
+
+/// One direction of a link between a node and the relay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the node to the relay.
+    Up,
+    /// From the relay to the node.
+    Down,
+}
+
+/// What happens to bytes in one direction of a link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flow {
+    /// Nothing passes and nobody is told: no RST, no FIN. What was sent waits, as under TCP.
+    pub cut: bool,
+    /// Added to every chunk.
+    #[serde(with = "millis")]
+    pub latency: Duration,
+    /// Uniform around `latency`, at most ± this.
+    #[serde(with = "millis")]
+    pub jitter: Duration,
+    /// Bytes per second; `None` is unlimited.
+    pub bandwidth: Option<u64>,
+}
+
+impl Flow {
+    /// Whether bytes pass as if there were no fault.
+    pub fn is_clear(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Both directions of one node's link to the relay.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// From the node to the relay.
+    pub up: Flow,
+    /// From the relay to the node.
+    pub down: Flow,
+}
+
+impl Link {
+    /// A link cut in both directions.
+    pub fn cut() -> Self {
+        let cut = Flow {
+            cut: true,
+            ..Flow::default()
+        };
+        Self { up: cut, down: cut }
+    }
+
+    /// Whether both directions are clear.
+    pub fn is_clear(&self) -> bool {
+        self.up.is_clear() && self.down.is_clear()
+    }
+}
+
+/// What a backend knows about one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Who.
+    pub member: Member,
+    /// What its process is doing.
+    pub life: Life,
+    /// Base URL of its HTTP side, for example `http://127.0.0.1:3001`.
+    pub url: String,
+    /// Process id, when it runs on this machine.
+    pub pid: Option<u32>,
+    /// How often it was started, from 1.
+    pub generation: u32,
+    /// How the last process ended, such as `exit status 1` or `signal 9 (SIGKILL)`.
+    pub last_exit: Option<String>,
+    /// Its link to the relay; clear for the relay itself.
+    pub link: Link,
+    /// Resident memory in bytes, where it can be read.
+    pub memory: Option<u64>,
+}
+
+/// Something that happened to the cluster, wished for or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterEvent {
+    /// When, by the wall clock, for people.
+    pub at: SystemTime,
+    /// To whom; `None` for the cluster as a whole.
+    pub member: Option<Member>,
+    /// What happened, as one short phrase: `killed (SIGKILL)`, `link cut`, `exited: …`.
+    pub what: String,
+    /// Whether nobody asked for it.
+    pub unexpected: bool,
+}
+
+/// The backend could not do what was asked: the rig's failure, never the cluster's.
+///
+/// A run that ends in one of these exits with 255, not with "failed".
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{doing}: {reason}; {next_step}")]
+pub struct RigError {
+    /// What was being done to whom.
+    pub doing: String,
+    /// Why it failed, with the last lines the process printed where there are any.
+    pub reason: String,
+    /// What a person can do about it.
+    pub next_step: String,
+}
+
+/// A place where clusters run.
+///
+/// Faults compose as a set and belong to a member, not to a process: a cut link stays cut when
+/// its node restarts. All calls are idempotent, bounded in time, and safe to make in any order.
+#[async_trait::async_trait]
+pub trait ClusterBackend: Send + Sync + fmt::Debug {
+    /// `local`, `docker`, …
+    fn kind(&self) -> &'static str;
+
+    /// All members, relay first, then nodes by number. Never blocks on a member.
+    async fn members(&self) -> Vec<MemberStatus>;
+
+    /// What happens from now on. A reader that falls behind is told so by `Lagged`.
+    fn events(&self) -> broadcast::Receiver<ClusterEvent>;
+
+    /// The newest `lines` log lines of a member, oldest first.
+    async fn log_tail(&self, member: Member, lines: usize) -> Vec<String>;
+
+    /// Where the member's log file is, if there is one on this machine.
+    fn log_file(&self, member: Member) -> Option<std::path::PathBuf>;
+
+    /// Starts a member and returns when it answers `/health`. Starting a running one succeeds.
+    async fn start(&self, member: Member) -> Result<(), RigError>;
+
+    /// Asks a member to end (SIGTERM), then insists (SIGKILL) after a grace period.
+    async fn stop(&self, member: Member) -> Result<(), RigError>;
+
+    /// Ends a member as a power cut would (SIGKILL). Killing a dead one succeeds.
+    async fn kill(&self, member: Member) -> Result<(), RigError>;
+
+    /// Freezes a running member (SIGSTOP); its sockets stay open and silent.
+    async fn suspend(&self, member: Member) -> Result<(), RigError>;
+
+    /// Thaws a suspended member (SIGCONT). Resuming a running one succeeds.
+    async fn resume(&self, member: Member) -> Result<(), RigError>;
+
+    /// Deletes what a stopped or dead member has stored.
+    async fn wipe(&self, member: Member) -> Result<(), RigError>;
+
+    /// Makes the link between `node` and the relay look exactly like this, whatever it was.
+    /// With `lease`, it heals by itself when the lease is not renewed by another call in time.
+    async fn set_link(
+        &self,
+        node: Member,
+        link: Link,
+        lease: Option<Duration>,
+    ) -> Result<(), RigError>;
+
+    /// Ends every fault: links cleared, suspended members resumed. Dead members stay dead.
+    async fn heal(&self) -> Result<(), RigError>;
+
+    /// Ends everything this backend started. Nothing is left running afterwards.
+    async fn shutdown(&self) -> Result<(), RigError>;
+}
+
+mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for a reference"
+    )]
+    pub(super) fn serialize<S: Serializer>(duration: &Duration, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+        u64::deserialize(d).map(Duration::from_millis)
+    }
+}

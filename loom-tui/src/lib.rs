@@ -1,0 +1,3 @@
+//! skeleton
+pub mod cluster;
+pub mod snapshot;
