@@ -1,3 +1,4 @@
 //! skeleton
+pub mod client;
 pub mod cluster;
 pub mod snapshot;

@@ -1,0 +1,515 @@
+//! LoomDB's JSON as the tester reads it: its own structs, tolerant of fields it does not need.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use super::outcome::Outcome;
+
+/// What kind of record a key names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A vertex: the REST API's node.
+    Vertex,
+    /// An edge.
+    Edge,
+    /// A canary: the id is the node it was sent to. Not a record.
+    Canary,
+}
+
+/// What one write is about: a record, by kind and id.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Vertex, edge or canary.
+    pub kind: Kind,
+    /// Its id.
+    pub id: Arc<str>,
+}
+
+impl Key {
+    /// The key of a vertex.
+    pub fn vertex(id: &str) -> Self {
+        Self {
+            kind: Kind::Vertex,
+            id: id.into(),
+        }
+    }
+
+    /// The key of an edge.
+    pub fn edge(id: &str) -> Self {
+        Self {
+            kind: Kind::Edge,
+            id: id.into(),
+        }
+    }
+
+    /// The key of the canary that sings on `node`.
+    pub fn canary(node: &str) -> Self {
+        Self {
+            kind: Kind::Canary,
+            id: node.into(),
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            Kind::Vertex => "nodes",
+            Kind::Edge => "edges",
+            Kind::Canary => "canary",
+        };
+        write!(f, "{kind}/{}", self.id)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// GUN's state: the version of a record, in milliseconds since the Unix epoch with fractions.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Stamp(pub f64);
+
+impl Ord for Stamp {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+impl PartialOrd for Stamp {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Stamp {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Stamp {}
+
+/// A vertex as the REST API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Vertex {
+    /// Its id.
+    pub id: String,
+    /// Its type, `custom` by default.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its properties.
+    #[serde(default)]
+    pub properties: Map<String, Value>,
+    /// `createdAt`, `updatedAt`, `createdBy`, `version`, `labels`.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+    #[serde(default, skip_serializing)]
+    state: Option<Stamp>,
+}
+
+/// An edge as the REST API shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Edge {
+    /// Its id.
+    pub id: String,
+    /// Where it begins.
+    pub from: String,
+    /// Where it ends.
+    pub to: String,
+    /// Its type, `custom` by default.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its properties.
+    #[serde(default)]
+    pub properties: Map<String, Value>,
+    /// `createdAt`, `updatedAt`, `createdBy`, `version`, `labels`.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+    /// Its weight, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// Whether the answering node lacks one of its ends.
+    #[serde(default)]
+    pub dangling: bool,
+    #[serde(default, skip_serializing)]
+    state: Option<Stamp>,
+}
+
+/// A record and the stamp that won it its place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored<R> {
+    /// The record.
+    pub record: R,
+    /// Its stamp; `None` when the node did not say.
+    pub state: Option<Stamp>,
+}
+
+/// A write that did happen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written {
+    /// The id written to: the node's choice where none was given.
+    pub id: String,
+    /// The stamp the write was given. Whoever shows this key with this stamp or a later one has
+    /// seen the write.
+    pub state: Stamp,
+    /// Whether the record is new (status 201).
+    pub created: bool,
+}
+
+/// The body of `POST /nodes`, `PUT` and `PATCH /nodes/{id}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NewVertex {
+    /// Chosen by the node when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `custom` when absent.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// None when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<Map<String, Value>>,
+}
+
+/// The body of `POST /edges`, `PUT` and `PATCH /edges/{id}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NewEdge {
+    /// Chosen by the node when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Where it begins; needed except in a `PATCH`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Where it ends; needed except in a `PATCH`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// `custom` when absent.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// None when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<Map<String, Value>>,
+    /// None when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+}
+
+/// What `GET /nodes` filters by.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct VertexFilter {
+    /// Only this type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+}
+
+/// What `GET /edges` filters by; filters combine.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct EdgeFilter {
+    /// Only this type.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Only from this vertex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// Only to this vertex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// In the node's order.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<String>,
+}
+
+/// `GET /health`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// Who answers.
+    pub node_id: String,
+    /// Whether nothing is wrong.
+    pub healthy: bool,
+    /// Its link to the relay.
+    pub sync: SyncStatus,
+    /// Its counters.
+    pub stats: NodeStats,
+}
+
+/// A node's link to the mesh, by its own account.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncStatus {
+    /// Whether a relay link is up and was heard from recently.
+    pub connected: bool,
+    /// Writes not yet handed to the mesh.
+    #[serde(default)]
+    pub pending_changes: u64,
+    /// Records in the history.
+    #[serde(default)]
+    pub change_history: u64,
+}
+
+/// A node's counters.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeStats {
+    /// Vertices created here.
+    pub nodes_created: u64,
+    /// Edges created here.
+    pub edges_created: u64,
+    /// Changes that came from elsewhere, each counted once.
+    pub remote_changes: u64,
+}
+
+/// `GET /stats`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatsReply {
+    /// Who answers.
+    pub node_id: String,
+    /// Its counters.
+    pub stats: NodeStats,
+    /// Its link to the relay.
+    pub sync_status: SyncStatus,
+}
+
+/// `GET /digest`: equal replicas have equal digests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Digest {
+    /// Who answers.
+    pub node_id: String,
+    /// Order-independent hash of every record and tombstone with its stamp, in hex.
+    pub digest: String,
+    /// Vertices that exist.
+    pub nodes: u64,
+    /// Edges that exist.
+    pub edges: u64,
+    /// Writes stamped in this node's future, held back until their time.
+    #[serde(default)]
+    pub deferred: u64,
+}
+
+/// What a bulk create did.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct BulkReport {
+    /// Everything but the lists, as the node names it.
+    #[serde(flatten)]
+    pub rest: BTreeMap<String, Value>,
+}
+
+/// What happened to a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// A new vertex.
+    NodeCreated,
+    /// A vertex has new content.
+    NodeUpdated,
+    /// A vertex is gone.
+    NodeDeleted,
+    /// A new edge.
+    EdgeCreated,
+    /// An edge has new content.
+    EdgeUpdated,
+    /// An edge is gone.
+    EdgeDeleted,
+}
+
+impl Change {
+    /// Vertex or edge.
+    pub fn kind(self) -> Kind {
+        match self {
+            Self::NodeCreated | Self::NodeUpdated | Self::NodeDeleted => Kind::Vertex,
+            Self::EdgeCreated | Self::EdgeUpdated | Self::EdgeDeleted => Kind::Edge,
+        }
+    }
+
+    /// Whether the record is gone.
+    pub fn is_delete(self) -> bool {
+        matches!(self, Self::NodeDeleted | Self::EdgeDeleted)
+    }
+}
+
+/// One change as `/history` and the change feed tell it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeRecord {
+    /// What happened.
+    #[serde(rename = "type")]
+    pub change: Change,
+    /// When, by the node's wall clock, in milliseconds since the Unix epoch.
+    pub timestamp: f64,
+    /// The vertex, if it is about one.
+    #[serde(default)]
+    pub node_id: Option<String>,
+    /// The edge, if it is about one.
+    #[serde(default)]
+    pub edge_id: Option<String>,
+    /// The stamp of the write.
+    #[serde(default)]
+    pub state: Option<Stamp>,
+    /// Whether the write came from elsewhere (`remote`) or was made here (`local`).
+    #[serde(default)]
+    pub origin: Option<String>,
+    /// The vertex's content, unread.
+    #[serde(default)]
+    pub node: Option<Box<RawValue>>,
+    /// The edge's content, unread.
+    #[serde(default)]
+    pub edge: Option<Box<RawValue>>,
+}
+
+impl ChangeRecord {
+    /// The record the change is about, if the node named one.
+    pub fn key(&self) -> Option<Key> {
+        match self.change.kind() {
+            Kind::Vertex => self.node_id.as_deref().map(Key::vertex),
+            Kind::Edge => self.edge_id.as_deref().map(Key::edge),
+            Kind::Canary => None,
+        }
+    }
+}
+
+/// A bare `{"success":true}`.
+#[derive(Deserialize)]
+pub(super) struct Plain {}
+
+/// `GET /history`.
+#[derive(Deserialize)]
+pub(super) struct HistoryReply {
+    pub(super) history: Vec<ChangeRecord>,
+}
+
+/// One vertex in an envelope.
+#[derive(Deserialize)]
+pub(super) struct VertexReply {
+    node: Vertex,
+    state: Option<Stamp>,
+}
+
+impl From<VertexReply> for Stored<Vertex> {
+    fn from(reply: VertexReply) -> Self {
+        Self {
+            state: reply.state.or(reply.node.state),
+            record: reply.node,
+        }
+    }
+}
+
+/// One edge in an envelope.
+#[derive(Deserialize)]
+pub(super) struct EdgeReply {
+    edge: Edge,
+    state: Option<Stamp>,
+}
+
+impl From<EdgeReply> for Stored<Edge> {
+    fn from(reply: EdgeReply) -> Self {
+        Self {
+            state: reply.state.or(reply.edge.state),
+            record: reply.edge,
+        }
+    }
+}
+
+/// The answer to any write: only the parts a write needs.
+#[derive(Deserialize)]
+pub(super) struct WriteReply {
+    node: Option<Named>,
+    edge: Option<Named>,
+    id: Option<String>,
+    state: Option<Stamp>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+    state: Option<Stamp>,
+}
+
+impl WriteReply {
+    pub(super) fn into_written(self, status: u16) -> Outcome<Written> {
+        let named = self.node.or(self.edge);
+        let state = self.state.or(named.as_ref().and_then(|named| named.state));
+        let id = named.map(|named| named.id).or(self.id);
+        match (id, state) {
+            (Some(id), Some(state)) => Outcome::Ok(Written {
+                id,
+                state,
+                created: status == 201,
+            }),
+            _ => Outcome::Info("answered without the id and state of the write".to_owned()),
+        }
+    }
+}
+
+/// A list in its envelope, under either name.
+#[derive(Deserialize)]
+pub(super) struct Listed<R> {
+    #[serde(alias = "nodes", alias = "edges")]
+    items: Vec<R>,
+    next: Option<String>,
+}
+
+impl From<Listed<Vertex>> for Page<Stored<Vertex>> {
+    fn from(listed: Listed<Vertex>) -> Self {
+        Self {
+            items: listed
+                .items
+                .into_iter()
+                .map(|record| Stored {
+                    state: record.state,
+                    record,
+                })
+                .collect(),
+            next: listed.next,
+        }
+    }
+}
+
+impl From<Listed<Edge>> for Page<Stored<Edge>> {
+    fn from(listed: Listed<Edge>) -> Self {
+        Self {
+            items: listed
+                .items
+                .into_iter()
+                .map(|record| Stored {
+                    state: record.state,
+                    record,
+                })
+                .collect(),
+            next: listed.next,
+        }
+    }
+}
+
+/// Vertices then edges, one JSON object a line, told apart by `kind`.
+pub(super) fn bulk_lines(vertices: &[NewVertex], edges: &[NewEdge]) -> String {
+    let mut lines = String::new();
+    let mut push = |name: &str, json: Result<String, serde_json::Error>| {
+        let json = json.expect("maps with text keys are always JSON");
+        lines.push_str(&format!("{{\"{name}\":{json}}}\n"));
+    };
+    for vertex in vertices {
+        push("node", serde_json::to_string(vertex));
+    }
+    for edge in edges {
+        push("edge", serde_json::to_string(edge));
+    }
+    lines
+}
