@@ -1,4 +1,6 @@
 //! skeleton
+pub mod check;
 pub mod client;
 pub mod cluster;
+pub mod history;
 pub mod snapshot;

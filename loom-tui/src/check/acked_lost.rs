@@ -1,0 +1,224 @@
+//! No acknowledged write may be lost: in the end every node shows it, or a later one.
+//!
+//! In set-full's words, a write is *stable* when every node ends with it, *lost* when it was seen
+//! somewhere and some node ends without it, *never-read* when nobody ever showed it, and *stale*
+//! when it is stable but a read that began after its acknowledgement still missed it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::keys::name;
+use super::reasons::{Reasons, count};
+use super::version::Version;
+use super::{Evidence, Finding, Keys};
+use crate::cluster::Member;
+use crate::history::{Action, Attempt, Key, Outcome};
+use crate::snapshot::Verdict;
+
+/// Judges every acknowledged write.
+pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
+    let reads = Reads::of(&evidence.attempts);
+    let mut reasons = Reasons::default();
+    let (mut stable, mut lost, mut never_read, mut stale) = (0, 0, 0, 0);
+    let mut stale_worst_ns = 0;
+    for (key, history) in keys {
+        for (attempt, version) in &history.acked {
+            let missing: Vec<Member> = evidence
+                .finals
+                .iter()
+                .filter(|(_, state)| {
+                    let held = state.records.get(*key).map(Version::from);
+                    !survives(version, held.as_ref(), history)
+                })
+                .map(|(member, _)| *member)
+                .collect();
+            if missing.is_empty() {
+                stable += 1;
+                if let Some(late) = reads.missed_after(key, attempt) {
+                    stale += 1;
+                    stale_worst_ns = stale_worst_ns.max(late);
+                }
+                continue;
+            }
+            let seen = missing.len() < evidence.finals.len() || reads.showed(key, version);
+            let word = if seen { "lost" } else { "never-read" };
+            *(if seen { &mut lost } else { &mut never_read }) += 1;
+            let nodes = missing.iter().map(ToString::to_string).collect::<Vec<_>>();
+            reasons.add(|| {
+                let (write, nodes) = (name(attempt), nodes.join(", "));
+                format!("{write} was acknowledged and is missing on {nodes}: {word}")
+            });
+        }
+    }
+    let writes = count(stable + lost + never_read, "acknowledged write");
+    let mut summary =
+        format!("{writes}: {stable} stable, {lost} lost, {never_read} never-read, {stale} stale");
+    if stale > 0 {
+        let worst_ms = stale_worst_ns as f64 / 1e6;
+        summary.push_str(&format!(" (worst by {worst_ms:.1} ms)"));
+    }
+    reasons.verdict("acked_lost", Verdict::Fail, summary)
+}
+
+/// Whether a node that holds `held` still has the effect of a write.
+fn survives(
+    written: &Version,
+    held: Option<&Version>,
+    history: &super::keys::KeyHistory<'_>,
+) -> bool {
+    match held {
+        Some(held) => held.contest(written).is_ge(),
+        // Absence has no state to compare: some delete must explain it.
+        None => {
+            written.record.is_none()
+                || history.may_exist(None)
+                || history
+                    .acked
+                    .iter()
+                    .any(|(_, acked)| acked.record.is_none() && acked.contest(written).is_gt())
+        }
+    }
+}
+
+/// What reads showed, by record.
+struct Reads<'a> {
+    /// When each read of a record that found nothing began.
+    empty: BTreeMap<&'a Key, Vec<u64>>,
+    /// Every (record, answer) that a read showed.
+    shown: BTreeSet<(&'a Key, &'a str)>,
+}
+
+impl<'a> Reads<'a> {
+    fn of(attempts: &'a [Attempt]) -> Self {
+        let mut reads = Self {
+            empty: BTreeMap::new(),
+            shown: BTreeSet::new(),
+        };
+        for attempt in attempts.iter().filter(|read| read.action == Action::Get) {
+            let (Some(key), Outcome::Ok { answer, .. }) = (&attempt.key, &attempt.outcome) else {
+                continue;
+            };
+            match answer {
+                Some(answer) => {
+                    reads.shown.insert((key, answer.text()));
+                }
+                None => reads.empty.entry(key).or_default().push(attempt.began),
+            }
+        }
+        reads
+    }
+
+    /// How long after its acknowledgement the last read that missed the write began.
+    fn missed_after(&self, key: &Key, write: &Attempt) -> Option<u64> {
+        if write.action.is_delete() {
+            return None;
+        }
+        let acked = write.ended?;
+        let last = self.empty.get(key)?.iter().max()?;
+        last.checked_sub(acked).filter(|late| *late > 0)
+    }
+
+    fn showed(&self, key: &Key, version: &Version) -> bool {
+        version
+            .record
+            .as_ref()
+            .is_some_and(|record| self.shown.contains(&(key, record.text())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Run;
+    use super::super::keys::by_key;
+    use super::*;
+
+    fn finding(run: Run) -> Finding {
+        let evidence = run.evidence();
+        judge(&evidence, &by_key(&evidence.attempts))
+    }
+
+    #[test]
+    fn a_write_missing_on_one_node_fails_the_run_and_is_named() {
+        let mut run = Run::new();
+        let held = run.create(1, "a", 10.0);
+        run.on(1, "a", &held);
+        run.on(2, "a", &held);
+        let finding = finding(run);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(
+            finding.reasons,
+            ["create nodes/a on node-1 (op 0) was acknowledged and is missing on node-3: lost"]
+        );
+    }
+
+    #[test]
+    fn a_write_nobody_ever_showed_is_never_read() {
+        let mut run = Run::new();
+        run.create(2, "a", 10.0);
+        let finding = finding(run);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(
+            finding.summary.contains("1 never-read"),
+            "{}",
+            finding.summary
+        );
+    }
+
+    #[test]
+    fn an_update_that_did_not_arrive_is_lost_although_the_record_is_there() {
+        let mut run = Run::new();
+        let old = run.create(1, "a", 10.0);
+        let new = run.update(1, "a", 20.0);
+        run.everywhere("a", &new);
+        run.on(3, "a", &old);
+        let finding = finding(run);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(finding.reasons[0].contains("update nodes/a"), "{finding:?}");
+        assert!(finding.reasons[0].contains("node-3"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_record_that_came_back_after_its_delete_is_a_lost_delete() {
+        let mut run = Run::new();
+        let held = run.create(1, "a", 10.0);
+        run.delete(2, "a", 20.0);
+        run.on(3, "a", &held);
+        let finding = finding(run);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(finding.reasons[0].contains("delete nodes/a"), "{finding:?}");
+    }
+
+    #[test]
+    fn a_later_write_or_delete_replaces_an_earlier_one() {
+        let mut run = Run::new();
+        run.create(1, "a", 10.0);
+        let newer = run.update(2, "a", 20.0);
+        run.everywhere("a", &newer);
+        run.create(1, "b", 10.0);
+        run.delete(3, "b", 20.0);
+        run.create(1, "c", 10.0);
+        run.unknown(Action::Delete, 1, "c", 20.0);
+        let finding = finding(run);
+        assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+        assert!(
+            finding
+                .summary
+                .starts_with("5 acknowledged writes: 5 stable")
+        );
+    }
+
+    #[test]
+    fn a_late_arrival_is_stale_and_passes() {
+        let mut run = Run::new();
+        let held = run.create(1, "a", 10.0);
+        run.get(2, "a", None);
+        run.get(2, "a", Some(&held));
+        run.everywhere("a", &held);
+        let finding = finding(run);
+        assert_eq!(finding.verdict, Verdict::Pass);
+        assert!(
+            finding.summary.contains("1 stale (worst by"),
+            "{}",
+            finding.summary
+        );
+    }
+}

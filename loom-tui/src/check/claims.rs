@@ -1,0 +1,187 @@
+//! What the script itself claimed: expectations, thresholds, and that it came to its end.
+
+use super::reasons::{Reasons, count};
+use super::{Comparison, Evidence, Finding, Stopped, Threshold};
+use crate::snapshot::Verdict;
+
+/// Judges expectations and thresholds.
+pub fn judge(evidence: &Evidence) -> Finding {
+    let claims = &evidence.claims;
+    let mut reasons = Reasons::default();
+    let mut verdict = Verdict::Pass;
+    for claim in claims.expectations.iter().filter(|claim| !claim.held) {
+        verdict = verdict.max(Verdict::Fail);
+        reasons.add(|| match &claim.place {
+            Some(place) => format!("expected: {} ({place})", claim.text),
+            None => format!("expected: {}", claim.text),
+        });
+    }
+    for threshold in &claims.thresholds {
+        let judged = threshold.verdict();
+        verdict = verdict.max(judged);
+        if judged != Verdict::Pass {
+            reasons.add(|| threshold.to_string());
+        }
+    }
+    if let Some((stop, reason)) = claims.stopped.as_ref().and_then(stopped) {
+        verdict = verdict.max(stop);
+        reasons.add(|| reason);
+    }
+    let summary = format!(
+        "{}, {}",
+        count(claims.expectations.len(), "expectation"),
+        count(claims.thresholds.len(), "threshold")
+    );
+    reasons.finding("claims", verdict, summary)
+}
+
+fn stopped(stopped: &Stopped) -> Option<(Verdict, String)> {
+    match stopped {
+        // Counted among the expectations.
+        Stopped::Claim => None,
+        Stopped::Cluster(why) => Some((
+            Verdict::Unknown,
+            format!("the script did not come to its end: {why}"),
+        )),
+        Stopped::Thrown(why) => Some((Verdict::Fail, format!("the script threw: {why}"))),
+        Stopped::Mistake(why) => Some((Verdict::Unknown, format!("mistake in the script: {why}"))),
+        Stopped::Cancelled => Some((
+            Verdict::Unknown,
+            "the script was stopped before its end".to_owned(),
+        )),
+    }
+}
+
+impl Threshold {
+    /// Whether the number is where it must be; unknown when there is no number.
+    pub fn verdict(&self) -> Verdict {
+        match self.value.filter(|value| value.is_finite()) {
+            None => Verdict::Unknown,
+            Some(value) if self.op.holds(value, self.limit) => Verdict::Pass,
+            Some(_) => Verdict::Fail,
+        }
+    }
+}
+
+impl std::fmt::Display for Threshold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            name, limit, unit, ..
+        } = self;
+        let op = self.op;
+        match self.value.filter(|value| value.is_finite()) {
+            Some(value) => write!(f, "{name} is {value} {unit}, must be {op} {limit} {unit}"),
+            None => write!(f, "{name} was not measured, must be {op} {limit} {unit}"),
+        }
+    }
+}
+
+impl Comparison {
+    /// Reads `<`, `<=`, `>`, `>=` or `==`.
+    pub fn parse(text: &str) -> Option<Self> {
+        Some(match text {
+            "<" => Self::Below,
+            "<=" => Self::AtMost,
+            ">" => Self::Above,
+            ">=" => Self::AtLeast,
+            "==" => Self::Equal,
+            _ => return None,
+        })
+    }
+
+    /// Whether the comparison is true of two numbers.
+    pub fn holds(self, value: f64, limit: f64) -> bool {
+        match self {
+            Self::Below => value < limit,
+            Self::AtMost => value <= limit,
+            Self::Above => value > limit,
+            Self::AtLeast => value >= limit,
+            Self::Equal => value == limit,
+        }
+    }
+}
+
+impl std::fmt::Display for Comparison {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Below => "<",
+            Self::AtMost => "<=",
+            Self::Above => ">",
+            Self::AtLeast => ">=",
+            Self::Equal => "==",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::Run;
+    use super::super::{Claims, Expectation};
+    use super::*;
+
+    fn threshold(value: Option<f64>) -> Threshold {
+        Threshold {
+            name: "p99".to_owned(),
+            value,
+            op: Comparison::Below,
+            limit: 2_000.0,
+            unit: "ms".to_owned(),
+        }
+    }
+
+    fn finding(claims: Claims) -> Finding {
+        let mut run = Run::new();
+        *run.claims() = claims;
+        judge(&run.evidence())
+    }
+
+    #[test]
+    fn a_broken_expectation_fails_and_says_where() {
+        let finding = finding(Claims {
+            expectations: vec![Expectation {
+                text: "all nodes see it".to_owned(),
+                held: false,
+                place: Some("a.rhai:3:1".to_owned()),
+            }],
+            ..Claims::default()
+        });
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.reasons, ["expected: all nodes see it (a.rhai:3:1)"]);
+    }
+
+    #[test]
+    fn a_threshold_without_a_measurement_is_unknown_not_a_pass() {
+        for (value, verdict) in [
+            (Some(1.5), Verdict::Pass),
+            (Some(2_000.0), Verdict::Fail),
+            (Some(f64::NAN), Verdict::Unknown),
+            (None, Verdict::Unknown),
+        ] {
+            let finding = finding(Claims {
+                thresholds: vec![threshold(value)],
+                ..Claims::default()
+            });
+            assert_eq!(finding.verdict, verdict, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_did_not_end_never_passes() {
+        for (stopped, verdict) in [
+            (
+                Stopped::Cluster("node-2 did not answer".to_owned()),
+                Verdict::Unknown,
+            ),
+            (Stopped::Thrown("lost".to_owned()), Verdict::Fail),
+            (Stopped::Mistake("a.rhai:1:1".to_owned()), Verdict::Unknown),
+            (Stopped::Cancelled, Verdict::Unknown),
+        ] {
+            let finding = finding(Claims {
+                stopped: Some(stopped),
+                ..Claims::default()
+            });
+            assert_eq!(finding.verdict, verdict, "{finding:?}");
+            assert_eq!(finding.reasons.len(), 1);
+        }
+    }
+}
