@@ -5,8 +5,10 @@
 //! node's change feed without silent gaps.
 
 pub mod feed;
+pub mod json;
 pub mod outcome;
 pub mod relay;
+pub mod shown;
 pub mod sse;
 pub mod wire;
 mod write;
@@ -17,8 +19,10 @@ use reqwest::{Method, RequestBuilder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::json::Json;
 pub use self::outcome::{Outcome, Refusal};
 pub use self::relay::RelayClient;
+pub use self::shown::Shown;
 use self::wire::{BulkReport, Listed, Page, Plain, StatsReply};
 pub use self::wire::{
     Change, ChangeRecord, Digest, Edge, EdgeFilter, Health, Key, Kind, NewEdge, NewVertex, Stamp,

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::json::Json;
 use super::outcome::Outcome;
+use super::shown::Members;
 
 /// What kind of record a key names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -165,6 +167,8 @@ pub struct Written {
     pub state: Stamp,
     /// Whether the record is new (status 201).
     pub created: bool,
+    /// The record as it is stored now, word for word; `None` where the answer had none.
+    pub record: Option<Json>,
 }
 
 /// The body of `POST /nodes`, `PUT` and `PATCH /nodes/{id}`.
@@ -430,28 +434,24 @@ impl From<EdgeReply> for Stored<Edge> {
 /// The answer to any write: only the parts a write needs.
 #[derive(Deserialize)]
 pub(super) struct WriteReply {
-    node: Option<Named>,
-    edge: Option<Named>,
+    node: Option<Members>,
+    edge: Option<Members>,
     id: Option<String>,
-    state: Option<Stamp>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    id: String,
     state: Option<Stamp>,
 }
 
 impl WriteReply {
     pub(super) fn into_written(self, status: u16) -> Outcome<Written> {
-        let named = self.node.or(self.edge);
-        let state = self.state.or(named.as_ref().and_then(|named| named.state));
-        let id = named.map(|named| named.id).or(self.id);
+        let record = self.node.or(self.edge);
+        let read = record.as_ref();
+        let state = self.state.or_else(|| read?.read("state"));
+        let id = self.id.or_else(|| read?.read("id"));
         match (id, state) {
             (Some(id), Some(state)) => Outcome::Ok(Written {
                 id,
                 state,
                 created: status == 201,
+                record: read.map(Members::record),
             }),
             _ => Outcome::Info("answered without the id and state of the write".to_owned()),
         }
