@@ -23,9 +23,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::client::Key;
 use crate::cluster::Member;
+use crate::history::Attempt;
 use crate::history::attempts::Fault;
-use crate::history::{Attempt, Key};
 use crate::snapshot::Verdict;
 use keys::KeyHistory;
 use version::Held;

@@ -6,20 +6,18 @@
 //! checkers read.
 
 pub mod attempts;
-pub mod json;
 pub mod processes;
 pub mod recorder;
 
 use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::{Json, Key};
 use crate::cluster::Member;
 
 pub use attempts::{Attempt, Outcome};
-pub use json::Json;
 pub use recorder::{Pending, Recorder};
 
 /// One line of `history.jsonl`.
@@ -44,8 +42,8 @@ pub struct Op {
     /// To whom it was done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Member>,
-    /// Which record it is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Which record it is about, by its REST path: `nodes/a1`, `edges/e7`.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "path")]
     pub key: Option<Key>,
     /// HAM state of the record in the answer, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -190,83 +188,24 @@ impl fmt::Display for Action {
     }
 }
 
-/// Which of the two kinds of record LoomDB keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// `/nodes`.
-    Nodes,
-    /// `/edges`.
-    Edges,
-}
+mod path {
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
 
-/// One record of the database, printed as its REST path: `nodes/a1`, `edges/e7`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Key {
-    /// In which table.
-    pub table: Table,
-    /// Its id.
-    pub id: String,
-}
+    use super::Key;
 
-impl Key {
-    /// The key of a node record.
-    pub fn node(id: impl Into<String>) -> Self {
-        Self {
-            table: Table::Nodes,
-            id: id.into(),
-        }
+    pub(super) fn serialize<S: Serializer>(key: &Option<Key>, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(key.as_ref().expect("skipped when there is none"))
     }
 
-    /// The key of an edge record.
-    pub fn edge(id: impl Into<String>) -> Self {
-        Self {
-            table: Table::Edges,
-            id: id.into(),
-        }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = match self.table {
-            Table::Nodes => "nodes",
-            Table::Edges => "edges",
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Key>, D::Error> {
+        let Some(path) = Option::<String>::deserialize(d)? else {
+            return Ok(None);
         };
-        write!(f, "{table}/{}", self.id)
-    }
-}
-
-/// Text that is no record's path.
-#[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no record's path: it must look like nodes/ID or edges/ID")]
-pub struct InvalidKey(String);
-
-impl FromStr for Key {
-    type Err = InvalidKey;
-
-    fn from_str(text: &str) -> Result<Self, InvalidKey> {
-        if let Some(id) = text.strip_prefix("nodes/") {
-            return Ok(Self::node(id));
-        }
-        if let Some(id) = text.strip_prefix("edges/") {
-            return Ok(Self::edge(id));
-        }
-        Err(InvalidKey(text.to_owned()))
-    }
-}
-
-impl TryFrom<String> for Key {
-    type Error = InvalidKey;
-
-    fn try_from(text: String) -> Result<Self, InvalidKey> {
-        text.parse()
-    }
-}
-
-impl From<Key> for String {
-    fn from(key: Key) -> Self {
-        key.to_string()
+        let nodes = path.strip_prefix("nodes/").map(Key::vertex);
+        let key = nodes.or_else(|| path.strip_prefix("edges/").map(Key::edge));
+        key.map(Some)
+            .ok_or_else(|| D::Error::custom("a key must look like nodes/ID or edges/ID"))
     }
 }
 
@@ -303,7 +242,7 @@ mod tests {
             value: Some(Json::parse(r#"{"id":"a","z":1,"b":2.50}"#).unwrap()),
             error: None,
             node: Some(Member::Node(2)),
-            key: Some(Key::node("a")),
+            key: Some(Key::vertex("a")),
             state: Some(1_795_409_947_056.001),
         };
         let line = serde_json::to_string(&op).unwrap();

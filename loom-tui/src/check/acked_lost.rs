@@ -10,8 +10,9 @@ use super::keys::name;
 use super::reasons::{Reasons, count};
 use super::version::Version;
 use super::{Evidence, Finding, Keys};
+use crate::client::Key;
 use crate::cluster::Member;
-use crate::history::{Action, Attempt, Key, Outcome};
+use crate::history::{Action, Attempt, Outcome};
 use crate::snapshot::Verdict;
 
 /// Judges every acknowledged write.

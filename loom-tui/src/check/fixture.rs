@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::version::Held;
 use super::{Claims, Evidence, Expectation, FinalState, Scope};
+use crate::client::{Json, Key};
 use crate::cluster::Member;
 use crate::history::attempts::Fault;
-use crate::history::{Action, Attempt, Json, Key, Outcome, Process};
+use crate::history::{Action, Attempt, Outcome, Process};
 
 /// A run on three nodes.
 #[derive(Debug)]
@@ -91,7 +92,7 @@ impl Run {
     /// In the end, this node holds this.
     pub(super) fn on(&mut self, node: u8, id: &str, held: &Held) {
         let state = self.final_state(node);
-        state.records.insert(Key::node(id), held.clone());
+        state.records.insert(Key::vertex(id), held.clone());
     }
 
     /// What a node held in the end.
@@ -178,7 +179,7 @@ impl Run {
             process: Process::Client(0),
             action,
             node: Some(Member::Node(node)),
-            key: Some(Key::node(id)),
+            key: Some(Key::vertex(id)),
             asked,
             began,
             ended: Some(began + 1),

@@ -9,8 +9,8 @@ use super::keys::made;
 use super::reasons::{Reasons, count};
 use super::version::Version;
 use super::{Evidence, Finding, Keys};
+use crate::client::{Json, Key};
 use crate::cluster::Member;
-use crate::history::{Json, Key};
 use crate::snapshot::Verdict;
 
 /// Looks for the origin of every record on every node.

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::Keys;
 use super::version::Version;
-use crate::history::{Action, Attempt, Json, Outcome};
+use crate::client::Json;
+use crate::history::{Action, Attempt, Outcome};
 
 /// All writes of one record.
 #[derive(Debug, Default)]

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::history::Json;
+use crate::client::Json;
 
 /// A record as one node shows it.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Json, Key, Op, OpType, Process};
+use super::{Action, Op, OpType, Process};
+use crate::client::{Json, Key};
 use crate::cluster::Member;
 
 /// One operation of a client, from beginning to end.

@@ -12,7 +12,8 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::processes::{Processes, Worker};
-use super::{Action, Json, Key, Op, OpType, Process};
+use super::{Action, Op, OpType, Process};
+use crate::client::{Json, Key};
 use crate::cluster::Member;
 
 /// Operations waiting for the file; when full, whoever records waits.
@@ -226,7 +227,7 @@ mod tests {
         Asked {
             action: Action::Create,
             node: Member::Node(1),
-            key: Some(Key::node(id)),
+            key: Some(Key::vertex(id)),
             value: Some(Json::parse("{}").unwrap()),
         }
     }
