@@ -10,8 +10,10 @@
 //! 5. `serve`: the relay as a program. loom-node builds on 1 to 4.
 
 pub mod clock;
+pub mod driver;
 pub mod ham;
 pub mod js_text;
 pub mod machine;
+pub mod metrics;
 pub mod model;
 pub mod store;

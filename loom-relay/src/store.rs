@@ -1,5 +1,8 @@
 //! Where changes are kept: a small blocking trait, and its promises.
 
+pub mod memory;
+pub mod thread;
+
 use std::fmt;
 
 use crate::model::{Change, Write};
@@ -22,6 +25,10 @@ pub trait Store: Send + fmt::Debug {
     ///
     /// [`StoreError`] when the batch may not have been kept; the caller must not acknowledge it.
     fn commit(&mut self, batch: &[Change]) -> Result<(), StoreError>;
+
+    /// What a batch survives once [`Store::commit`] has returned. [`Durability::None`] makes the
+    /// driver report commits before they are carried out.
+    fn durability(&self) -> Durability;
 }
 
 /// What an acknowledged write survives.
@@ -32,7 +39,7 @@ pub enum Durability {
     Sync,
     /// Loss of the process: handed to the operating system.
     Os,
-    /// Nothing: kept in memory only.
+    /// Nothing: acknowledged at once, written when the disk gets to it.
     None,
 }
 
@@ -45,4 +52,21 @@ pub struct StoreError {
     /// What went wrong.
     #[source]
     pub cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl StoreError {
+    /// `doing` names the action and the path.
+    pub fn new(
+        doing: impl Into<String>,
+        cause: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            doing: doing.into(),
+            cause: cause.into(),
+        }
+    }
+
+    fn thread_ended() -> Self {
+        Self::new("storing", "the store's thread ended unexpectedly")
+    }
 }
