@@ -4,6 +4,8 @@
 //! scenarios and the command line all speak to it; none of them knows which kind it is.
 //! `tests/backend_contract.rs` holds every backend to the promises written here.
 
+pub mod proxy;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
@@ -124,7 +126,30 @@ pub struct Link {
     pub down: Flow,
 }
 
+impl Direction {
+    /// The other one.
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+}
+
 impl Link {
+    /// One direction of it.
+    pub fn flow(&self, direction: Direction) -> Flow {
+        match direction {
+            Direction::Up => self.up,
+            Direction::Down => self.down,
+        }
+    }
+
+    /// Whether bytes are stopped in at least one direction.
+    pub fn is_cut(&self) -> bool {
+        self.up.cut || self.down.cut
+    }
+
     /// A link cut in both directions.
     pub fn cut() -> Self {
         let cut = Flow {
@@ -138,6 +163,24 @@ impl Link {
     pub fn is_clear(&self) -> bool {
         self.up.is_clear() && self.down.is_clear()
     }
+}
+
+/// What a node's link has carried since it was made. Bytes are counted where they leave, so the
+/// count of a cut direction stands still: proof that the fault bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Bytes handed to the relay.
+    pub up_bytes: u64,
+    /// Bytes handed to the node.
+    pub down_bytes: u64,
+    /// Connections carried through to the relay so far.
+    pub connections: u64,
+    /// Connections open now, held ones included.
+    pub open: u64,
+    /// Connections waiting for a cut to end before the relay hears of them.
+    pub held: u64,
+    /// Connections the relay refused, as when it is dead.
+    pub refused: u64,
 }
 
 /// What a backend knows about one member.
@@ -177,7 +220,7 @@ pub struct ClusterEvent {
 /// The backend could not do what was asked: the rig's failure, never the cluster's.
 ///
 /// A run that ends in one of these exits with 255, not with "failed".
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{doing}: {reason}; {next_step}")]
 pub struct RigError {
     /// What was being done to whom.
@@ -235,6 +278,12 @@ pub trait ClusterBackend: Send + Sync + fmt::Debug {
         link: Link,
         lease: Option<Duration>,
     ) -> Result<(), RigError>;
+
+    /// What the node's link has carried; `None` for the relay and where nobody counts.
+    async fn traffic(&self, node: Member) -> Option<Traffic> {
+        let _ = node;
+        None
+    }
 
     /// Ends every fault: links cleared, suspended members resumed. Dead members stay dead.
     async fn heal(&self) -> Result<(), RigError>;
