@@ -1,5 +1,7 @@
 //! Where changes are kept: a small blocking trait, and its promises.
 
+pub mod disk;
+mod marker;
 pub mod memory;
 pub mod thread;
 

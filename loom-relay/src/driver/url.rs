@@ -52,22 +52,29 @@ impl PeerUrl {
             Ok(uri) => uri,
             Err(why) => return malformed(&why),
         };
-        let Some(host) = uri.host().filter(|host| !host.is_empty()) else {
+        let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
             return malformed(&"no host");
         };
-        if uri.authority().is_some_and(|it| it.as_str().contains('@')) {
+        if host.is_empty() {
+            return malformed(&"no host");
+        }
+        if authority.as_str().contains('@') {
             return malformed(&"user names are not supported");
         }
-        let port = uri.port_u16().unwrap_or(80);
-        if port == 0 {
-            return malformed(&"port 0 cannot be dialled");
-        }
+        // The library reads a port that is no port as none at all.
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => 80,
+            Some(port) => match port.strip_prefix(':').map(str::parse::<u16>) {
+                Some(Ok(port)) if port > 0 => port,
+                _ => return malformed(&"the port must be a number from 1 to 65535"),
+            },
+            None => return malformed(&"no host"),
+        };
         let path = match uri.path() {
             "" | "/" => "/gun",
             path => path,
         };
         let query = uri.query().map(|it| format!("?{it}")).unwrap_or_default();
-        let authority = uri.authority().map_or(host, |it| it.as_str());
         Ok(Self {
             url: format!("ws://{authority}{path}{query}"),
             address: format!("{host}:{port}"),

@@ -1,0 +1,251 @@
+//! Every store keeps the promises of the `Store` trait; the one on disk keeps them across reopening
+//! and refuses to start on less than it once held.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail the test that calls them"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use loom_relay::model::{Cell, Change, Field, Soul, Stamp, Value, Write};
+use loom_relay::store::disk::DiskStore;
+use loom_relay::store::memory::MemoryStore;
+use loom_relay::store::{Durability, Store};
+
+fn change(soul: &str, field: &str, stamp: f64, value: Value) -> Change {
+    Change {
+        write: Write {
+            soul: soul.into(),
+            field: field.into(),
+            cell: Cell {
+                stamp: Stamp::new(stamp).unwrap(),
+                value,
+            },
+        },
+        was: None,
+        from: None,
+    }
+}
+
+type Held = BTreeMap<(Soul, Field), Cell>;
+
+fn held(store: &mut dyn Store) -> Held {
+    let mut held = Held::new();
+    store
+        .load(&mut |Write { soul, field, cell }| {
+            let before = held.insert((soul, field), cell);
+            assert_eq!(before, None, "a field was loaded twice");
+        })
+        .unwrap();
+    held
+}
+
+/// Steps with everything that is easy to get wrong in an encoding.
+fn steps() -> Vec<Vec<Change>> {
+    let long = "x".repeat(100_000);
+    vec![
+        vec![change("loomdb:nodes", "a", 1.0, Value::text("one"))],
+        vec![
+            change("loomdb:nodes", "a", 2.5, Value::text("two")),
+            change("loomdb:nodes", "a", 3.001, Value::null()),
+        ],
+        vec![
+            change("s", "ab", 1.0, true.into()),
+            change("sa", "b", 1.0, false.into()),
+            change("sab", "", 1.0, Value::number(1e21).unwrap()),
+        ],
+        vec![
+            change("nul\0in", "side\0", 1.0, Value::text("\0")),
+            change("nul\0", "inside\0", 2.0, Value::link(&"other".into())),
+            change("ünï", "😀", -5.0, Value::parse(r#""\ud800""#).unwrap()),
+        ],
+        vec![change(
+            &long,
+            &long,
+            9_007_199_254_740_991.0,
+            Value::text(&long),
+        )],
+        vec![
+            change(&long, &long, 9_007_199_254_740_992.0, Value::null()),
+            change(&long, "", 1.0, Value::text("a")),
+            change("", &long, 1.0, Value::text("b")),
+            change(
+                &"y".repeat(65_531),
+                "",
+                1.0,
+                Value::text("the longest plain key"),
+            ),
+            change(&"y".repeat(65_531), "z", 1.0, Value::text("one more")),
+        ],
+        (0..2000)
+            .map(|n| {
+                change(
+                    "many",
+                    &(n % 500).to_string(),
+                    f64::from(n),
+                    Value::text("x"),
+                )
+            })
+            .collect(),
+    ]
+}
+
+/// `reopen` is called between steps; a store without a disk returns itself.
+fn keeps_what_it_was_given(
+    mut store: Box<dyn Store>,
+    reopen: impl Fn(Box<dyn Store>) -> Box<dyn Store>,
+) {
+    let mut expected = Held::new();
+    assert_eq!(held(&mut *store), expected, "a new store is empty");
+    for step in steps() {
+        store.commit(&step).unwrap();
+        for Change { write, .. } in step {
+            expected.insert((write.soul, write.field), write.cell);
+        }
+        store = reopen(store);
+        assert!(
+            held(&mut *store) == expected,
+            "something is missing or extra"
+        );
+    }
+}
+
+#[test]
+fn memory_keeps_what_it_was_given() {
+    keeps_what_it_was_given(Box::new(MemoryStore::default()), |store| store);
+}
+
+#[test]
+fn disk_keeps_what_it_was_given() {
+    for durability in [Durability::Sync, Durability::Os, Durability::None] {
+        let home = tempfile::tempdir().unwrap();
+        let store = DiskStore::open(home.path(), durability).unwrap();
+        keeps_what_it_was_given(Box::new(store), |store| store);
+    }
+}
+
+#[test]
+fn disk_keeps_what_it_was_given_across_reopening() {
+    for durability in [Durability::Sync, Durability::Os, Durability::None] {
+        let home = tempfile::tempdir().unwrap();
+        let open = || Box::new(DiskStore::open(home.path(), durability).unwrap());
+        keeps_what_it_was_given(open(), |store| {
+            drop(store);
+            open()
+        });
+    }
+}
+
+#[test]
+fn a_directory_in_use_is_refused_with_a_sentence() {
+    let home = tempfile::tempdir().unwrap();
+    let first = DiskStore::open(home.path(), Durability::Os).unwrap();
+    let message = refusal(home.path());
+    assert!(message.contains("another process is using it"), "{message}");
+    drop(first);
+    DiskStore::open(home.path(), Durability::Os).unwrap();
+}
+
+#[test]
+fn a_directory_with_other_things_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("thesis.txt"), "years of work").unwrap();
+    let message = refusal(home.path());
+    assert!(message.contains("no Loom store"), "{message}");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let message = refusal(&file);
+    assert!(message.contains("creating the data directory"), "{message}");
+}
+
+/// Each way of losing part of a closed store must be noticed at the next start.
+#[test]
+fn what_was_stored_and_cannot_be_read_is_never_taken_for_empty() {
+    type Damage = fn(&Path);
+    let ways: [(&str, Damage); 5] = [
+        ("database gone", |home| {
+            fs::remove_dir_all(home.join("db")).unwrap()
+        }),
+        ("journal gone", |home| {
+            each_journal(home, |path| fs::remove_file(path).unwrap())
+        }),
+        ("journal emptied", |home| {
+            each_journal(home, |path| fs::write(path, "").unwrap())
+        }),
+        ("journal garbled at the start", |home| {
+            each_journal(home, |path| {
+                let mut bytes = fs::read(path).unwrap();
+                bytes[..64].fill(0xa5);
+                fs::write(path, bytes).unwrap();
+            });
+        }),
+        ("marker gone", |home| {
+            fs::remove_file(home.join("loom-store")).unwrap()
+        }),
+    ];
+    for (way, damage) in ways {
+        let home = tempfile::tempdir().unwrap();
+        let mut store = DiskStore::open(home.path(), Durability::Sync).unwrap();
+        for step in steps().into_iter().take(3) {
+            store.commit(&step).unwrap();
+        }
+        drop(store);
+        damage(home.path());
+        let message = refusal(home.path());
+        assert!(
+            message.contains("move the directory away"),
+            "{way}: {message}"
+        );
+    }
+}
+
+#[test]
+fn a_store_of_a_newer_format_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    drop(DiskStore::open(home.path(), Durability::Os).unwrap());
+    let marker = home.path().join("loom-store");
+    let text = fs::read_to_string(&marker)
+        .unwrap()
+        .replace("format 1", "format 9");
+    fs::write(&marker, text).unwrap();
+    let message = refusal(home.path());
+    assert!(message.contains("format 9"), "{message}");
+}
+
+fn refusal(directory: &Path) -> String {
+    match DiskStore::open(directory, Durability::Os) {
+        Ok(mut store) => panic!("opened with {} fields", held(&mut store).len()),
+        Err(error) => {
+            let message = error.to_string();
+            assert!(
+                message.contains(&directory.display().to_string()),
+                "{message}"
+            );
+            message
+        }
+    }
+}
+
+fn each_journal(home: &Path, act: impl Fn(&Path)) {
+    let mut found = 0;
+    for entry in fs::read_dir(home.join("db")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|it| it == "jnl") {
+            act(&path);
+            found += 1;
+        }
+    }
+    assert!(
+        found > 0,
+        "the database has no journal where this test looks for it"
+    );
+}
