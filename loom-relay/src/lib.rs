@@ -5,15 +5,18 @@
 //! 1. [`model`], [`ham`], [`clock`]: GUN's nouns and how two writes of one field are decided.
 //! 2. [`machine`]: the seam. A [`machine::Machine`] takes inputs, returns effects, names one
 //!    deadline, and touches nothing else.
-//! 3. `wire`, `graph`, `mesh`: frames to messages, the merged graph, and who hears what.
+//! 3. [`wire`], [`graph`], [`mesh`]: frames to messages, the merged graph, and who hears what.
 //! 4. `driver`, `store`: sockets, clocks and disks. Policy-free.
 //! 5. `serve`: the relay as a program. loom-node builds on 1 to 4.
 
 pub mod clock;
 pub mod driver;
+pub mod graph;
 pub mod ham;
 pub mod js_text;
 pub mod machine;
+pub mod mesh;
 pub mod metrics;
 pub mod model;
 pub mod store;
+pub mod wire;

@@ -1,0 +1,334 @@
+//! The mesh: which peers there are, what they said, and who hears it.
+//!
+//! [`Mesh`] is a [`Machine`]: it merges what it hears into a [`Graph`], passes it on, answers
+//! gets, acknowledges puts when they are stored, and reconciles with other Loom peers. Every rule
+//! is written down with its source in `docs/protocol.md`.
+
+mod acks;
+mod config;
+mod counters;
+mod deferred;
+mod greet;
+mod ids;
+mod link;
+mod lookup;
+mod parcel;
+mod reconcile;
+mod route;
+mod seen;
+mod sync;
+mod turn;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::{Mono, Now, StateClock};
+use crate::graph::Graph;
+use crate::machine::{Commit, Effect, Input, Machine, Side};
+use crate::model::{PeerId, Stamp, Write};
+use crate::wire::{self, BadFrame, Refusal, encode};
+
+use acks::Acks;
+use deferred::Deferred;
+use ids::Ids;
+use link::{Kind, Link};
+use seen::Seen;
+use turn::{Audience, Turn};
+
+pub use config::{Interest, MeshConfig};
+pub use counters::Counters;
+pub use deferred::{DEFERRED_BYTES_MAX, DEFERRED_MAX, DeferredView};
+pub use link::LinkView;
+pub use lookup::LOOKUP_BYTES_MAX;
+pub use parcel::PARCEL_BYTES;
+pub use seen::{REMEMBERED_FOR, REMEMBERED_MAX};
+pub use sync::{CHUNK_BYTES, SyncView};
+
+/// How often an accepting side says something, so that proxies keep idle links; as in gun.js.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
+
+/// How long a peer we dialled has to greet before it is taken for one that never does.
+pub const GREETING_WITHIN: Duration = Duration::from_secs(1);
+
+/// One member of a GUN mesh.
+#[derive(Debug)]
+pub struct Mesh {
+    config: MeshConfig,
+    /// This member's name for itself.
+    pid: String,
+    graph: Graph,
+    clock: StateClock,
+    ids: Ids,
+    seen: Seen,
+    links: BTreeMap<PeerId, Link>,
+    timers: BTreeSet<(Mono, PeerId, Timer)>,
+    acks: Acks,
+    deferred: Deferred,
+    counters: Counters,
+}
+
+/// What a link waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// Still no greeting: it is gun.js, or like it.
+    Greeting,
+    /// Time for the empty array.
+    Heartbeat,
+    /// Time for the next piece of something large.
+    Parcel,
+    /// Time to compare again, because something had to be refused.
+    Resync,
+}
+
+impl Mesh {
+    /// A member that holds `graph`; `seed` makes its ids and its name.
+    pub fn new(config: MeshConfig, graph: Graph, seed: u64) -> Self {
+        let mut ids = Ids::new(seed);
+        let mut clock = StateClock::default();
+        if let Some(latest) = graph.latest() {
+            clock.observe(latest);
+        }
+        Self {
+            config,
+            pid: ids.text(),
+            graph,
+            clock,
+            ids,
+            seen: Seen::new(REMEMBERED_MAX),
+            links: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            acks: Acks::default(),
+            deferred: Deferred::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A stamp for a write of this process: later than all it has issued, and all it holds.
+    pub fn issue(&mut self, wall_ms: u64) -> Stamp {
+        self.clock.issue(wall_ms)
+    }
+
+    /// Merges writes of this process, sends what won to all peers and hands it to the store.
+    ///
+    /// Returns the commit that makes them durable; `None` when nothing won. Names must pass
+    /// [`wire::check_names`]: a write that could not travel is left out and counted as refused.
+    pub fn write(
+        &mut self,
+        writes: Vec<Write>,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) -> Option<Commit> {
+        let mut turn = Turn::new(now, effects);
+        for write in writes {
+            if wire::check_names(&write.soul, &write.field).is_err() {
+                self.counters.messages_refused += 1;
+                continue;
+            }
+            self.merge(write, None, &mut turn);
+        }
+        turn.spread_changes_since(0, Audience::everyone());
+        self.finish(turn)
+    }
+
+    /// What is held.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// What was counted since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// All links, by number.
+    pub fn links(&self) -> impl Iterator<Item = LinkView> {
+        self.links.iter().map(|(peer, link)| link.view(*peer))
+    }
+
+    /// Writes that wait for the clock.
+    pub fn deferred(&self) -> DeferredView {
+        self.deferred.view()
+    }
+
+    /// How many ids are remembered, at most [`REMEMBERED_MAX`].
+    pub fn remembered(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// The name this member greets with.
+    pub fn pid(&self) -> &str {
+        &self.pid
+    }
+
+    fn on_peer_up(&mut self, peer: PeerId, side: Side, turn: &mut Turn<'_>) {
+        self.counters.links_up += 1;
+        let link = Link::new(side, self.counters.links_up);
+        self.links.insert(peer, link);
+        let now = turn.now.mono;
+        match side {
+            Side::Accepted => {
+                let hello = encode::hello(&self.ids.next(), None, &self.pid);
+                self.send(peer, hello, turn);
+                let next = now.after(HEARTBEAT_EVERY);
+                self.timers.insert((next, peer, Timer::Heartbeat));
+            }
+            Side::Dialled => {
+                let limit = now.after(GREETING_WITHIN);
+                self.timers.insert((limit, peer, Timer::Greeting));
+            }
+        }
+    }
+
+    fn on_peer_down(&mut self, peer: PeerId) {
+        if self.links.remove(&peer).is_some() {
+            self.counters.links_down += 1;
+        }
+        self.timers.retain(|(_, of, _)| *of != peer);
+        self.acks.forget(peer);
+    }
+
+    fn on_heard(&mut self, peer: PeerId, frame: &Bytes, turn: &mut Turn<'_>) {
+        self.counters.frames_in += 1;
+        self.counters.bytes_in += frame.len() as u64;
+        match wire::decode(frame) {
+            Ok(messages) => {
+                for message in messages {
+                    // An earlier message of the frame may have ended the link.
+                    if !self.links.contains_key(&peer) {
+                        return;
+                    }
+                    match message {
+                        Ok(message) => self.hear(peer, message, turn),
+                        Err(refusal) => self.refuse(peer, &refusal, turn),
+                    }
+                }
+            }
+            Err(BadFrame::TooBig) => self.on_oversized(peer, turn),
+            Err(bad) => {
+                self.counters.frames_malformed += 1;
+                // gun.js says nothing about text that does not even start like a message.
+                if bad != BadFrame::NotAMessage {
+                    self.send(peer, encode::complaint(&bad.to_string()), turn);
+                }
+            }
+        }
+    }
+
+    fn on_oversized(&mut self, peer: PeerId, turn: &mut Turn<'_>) {
+        self.counters.frames_oversize += 1;
+        let complaint = encode::complaint(&BadFrame::TooBig.to_string());
+        self.send(peer, complaint, turn);
+    }
+
+    fn refuse(&mut self, peer: PeerId, refusal: &Refusal, turn: &mut Turn<'_>) {
+        self.counters.messages_refused += 1;
+        if refusal.is_answer {
+            self.on_bad_answer(peer);
+            return;
+        }
+        let Some(id) = &refusal.id else { return };
+        // The same message may arrive over several links; one answer is enough.
+        if self.seen.touch(id.key(), turn.now.mono) {
+            self.counters.duplicates += 1;
+            return;
+        }
+        self.remember(id, seen::Origin::Peer(peer), turn);
+        self.send_refusal(peer, id, &refusal.reason.to_string(), turn);
+    }
+
+    fn on_committed(&mut self, commit: Commit, turn: &mut Turn<'_>) {
+        let mut by_peer: BTreeMap<PeerId, Vec<Bytes>> = BTreeMap::new();
+        for (peer, put) in self.acks.committed(commit) {
+            let ack = encode::ack(&self.ids.next(), &put);
+            by_peer.entry(peer).or_default().push(ack);
+        }
+        for (peer, acks) in by_peer {
+            // gun.js fills arrays to about this many messages of this size.
+            for acks in acks.chunks(128) {
+                self.counters.acks_out += acks.len() as u64;
+                self.send(peer, encode::batch(acks), turn);
+            }
+        }
+    }
+
+    fn on_deadline(&mut self, turn: &mut Turn<'_>) {
+        while let Some((when, peer, timer)) = self.timers.first().copied() {
+            if when > turn.now.mono {
+                break;
+            }
+            self.timers.pop_first();
+            match timer {
+                Timer::Greeting => self.on_no_greeting(peer, turn),
+                Timer::Heartbeat => self.on_heartbeat(peer, turn),
+                Timer::Parcel => self.deliver_parcel(peer, turn),
+                Timer::Resync => self.start_sync(peer, turn),
+            }
+        }
+    }
+
+    fn on_heartbeat(&mut self, peer: PeerId, turn: &mut Turn<'_>) {
+        let is_loom = self.links.get(&peer).is_none_or(Link::is_loom);
+        if !is_loom {
+            self.send(peer, encode::heartbeat(), turn);
+            let next = turn.now.mono.after(HEARTBEAT_EVERY);
+            self.timers.insert((next, peer, Timer::Heartbeat));
+        }
+    }
+
+    /// Merges what was deferred and is no longer in the future, and tells the links that were not
+    /// there when it came; the others had it at once and decide for themselves.
+    fn merge_due(&mut self, turn: &mut Turn<'_>) {
+        let clock = self.clock.reading(turn.now.wall_ms);
+        while let Some(waiting) = self.deferred.take_due(clock) {
+            let before = turn.changes.len();
+            self.merge(waiting.write, waiting.from, turn);
+            let audience = Audience {
+                not: [waiting.from, None],
+                newer_than: waiting.links_up,
+            };
+            turn.spread_changes_since(before, audience);
+        }
+    }
+
+    fn send(&mut self, peer: PeerId, frame: Bytes, turn: &mut Turn<'_>) {
+        self.counters.frames_out += 1;
+        self.counters.bytes_out += frame.len() as u64;
+        turn.effects.push(Effect::Send { peer, frame });
+    }
+}
+
+impl Machine for Mesh {
+    type Command = Infallible;
+
+    fn handle(&mut self, input: Input<Infallible>, now: Now, effects: &mut Vec<Effect>) {
+        let mut turn = Turn::new(now, effects);
+        match input {
+            Input::PeerUp { peer, side } => self.on_peer_up(peer, side, &mut turn),
+            Input::PeerDown { peer } => self.on_peer_down(peer),
+            Input::Heard { peer, frame } => {
+                // A link this side has hung up on may still deliver what was on its way.
+                if self.links.contains_key(&peer) {
+                    self.on_heard(peer, &frame, &mut turn);
+                }
+            }
+            Input::Oversized { peer } => {
+                if self.links.contains_key(&peer) {
+                    self.on_oversized(peer, &mut turn);
+                }
+            }
+            Input::Committed(commit) => self.on_committed(commit, &mut turn),
+            Input::Command(never) => match never {},
+            Input::Deadline => self.on_deadline(&mut turn),
+        }
+        self.merge_due(&mut turn);
+        self.finish(turn);
+    }
+
+    fn deadline(&self) -> Option<Mono> {
+        let timer = self.timers.first().map(|(when, ..)| *when);
+        [timer, self.deferred.due()].into_iter().flatten().min()
+    }
+}

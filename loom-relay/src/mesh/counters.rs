@@ -1,0 +1,97 @@
+//! What a mesh has counted since it started.
+
+macro_rules! counters {
+    ($(#[doc = $doc:literal] $name:ident,)*) => {
+        /// Totals; they only rise.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Counters {
+            $(#[doc = $doc] pub $name: u64,)*
+        }
+
+        impl Counters {
+            /// Every counter with its name and what it means, for metrics.
+            pub fn entries(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((
+                    stringify!($name),
+                    $doc.trim_ascii_start(),
+                    self.$name,
+                ),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames heard.
+    frames_in,
+    /// Frames handed out for sending, one per link.
+    frames_out,
+    /// Bytes of frames heard.
+    bytes_in,
+    /// Bytes of frames handed out for sending.
+    bytes_out,
+    /// Messages read from frames.
+    messages_in,
+    /// Messages dropped because their id or content was heard lately.
+    duplicates,
+    /// Frames that were not JSON or held too many messages.
+    frames_malformed,
+    /// Frames above the size limit.
+    frames_oversize,
+    /// Messages refused for what they say.
+    messages_refused,
+    /// Puts heard.
+    puts_in,
+    /// Fields taken: they won their merge.
+    fields_taken,
+    /// Fields kept: what was held won.
+    fields_kept,
+    /// Fields deferred: stamped later than the local clock.
+    fields_deferred,
+    /// Fields refused because too many are deferred already.
+    fields_not_deferred,
+    /// Gets heard.
+    gets_in,
+    /// Gets answered with data.
+    gets_found,
+    /// Gets answered with nothing here.
+    gets_missing,
+    /// Unfinished answers refused because a link had too many.
+    answers_refused,
+    /// Acknowledgements and refusals heard.
+    verdicts_in,
+    /// Puts acknowledged.
+    acks_out,
+    /// Puts not acknowledged because too many acknowledgements wait for the store.
+    acks_skipped,
+    /// Answers to a question that is unknown or whose link is gone.
+    answers_unroutable,
+    /// Answers to this process' own messages.
+    answers_own,
+    /// Not-founds dropped because the asker has been answered.
+    answers_redundant,
+    /// Messages of kinds that are only passed on.
+    others_in,
+    /// Control messages of unknown kinds.
+    dam_unknown,
+    /// Complaints from other peers.
+    complaints_in,
+    /// Gets asked back to fetch what a peer wrote offline.
+    pulls_out,
+    /// Fields spread to other peers because an answer or a sync brought them.
+    fields_spread,
+    /// Comparisons with Loom peers started.
+    syncs_started,
+    /// Comparisons finished, with or without a transfer.
+    syncs_finished,
+    /// Comparisons given up because the other side broke the rules.
+    syncs_failed,
+    /// Fields received while syncing.
+    sync_fields_in,
+    /// Fields sent while syncing.
+    sync_fields_out,
+    /// Links opened.
+    links_up,
+    /// Links closed.
+    links_down,
+}

@@ -1,0 +1,112 @@
+//! One link: who is at its far end, what it was told and asked, what it still gets.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use crate::machine::Side;
+use crate::model::{Field, PeerId, Soul};
+use crate::wire::Id;
+
+use super::sync::{Sync, SyncView};
+
+/// Most souls asked back per connection; past that a peer's offline writes arrive when somebody
+/// else asks for them, as with gun.js' own relay.
+pub(super) const PULLED_MAX: usize = 4_096;
+
+/// Most answers being sent piecemeal per link; a peer that asks for more is told so.
+pub(super) const PARCELS_MAX: usize = 1_024;
+
+/// A link as an operator wants to see it.
+#[derive(Clone, Debug)]
+pub struct LinkView {
+    /// Its number.
+    pub peer: PeerId,
+    /// Who opened it.
+    pub side: Side,
+    /// The name the other side gave itself, once it has.
+    pub pid: Option<Arc<str>>,
+    /// The other side speaks Loom's reconciliation; `None` while that is not known.
+    pub is_loom: Option<bool>,
+    /// How far reconciliation is.
+    pub sync: SyncView,
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) side: Side,
+    pub(super) kind: Kind,
+    pub(super) pid: Option<Arc<str>>,
+    pub(super) sync: Sync,
+    /// The how-manieth link of this process it is.
+    pub(super) nth: u64,
+    pub(super) pulled: BTreeSet<Soul>,
+    pub(super) parcels: VecDeque<Parcel>,
+    /// Something of this Loom peer was refused for lack of room: it must be asked again.
+    pub(super) stale: bool,
+}
+
+/// What is known about the far end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing yet: treated as gun.js.
+    Unknown,
+    /// gun.js, or something like it.
+    Plain,
+    /// A Loom peer.
+    Loom,
+}
+
+/// Something too large for one frame, and how far it is.
+#[derive(Debug)]
+pub(super) enum Parcel {
+    /// A vertex, in answer to this get.
+    Answer {
+        question: Id,
+        soul: Soul,
+        after: Field,
+    },
+    /// All that is held.
+    Everything { after: Option<(Soul, Field)> },
+}
+
+impl Link {
+    pub(super) fn new(side: Side, nth: u64) -> Self {
+        Self {
+            side,
+            kind: Kind::Unknown,
+            pid: None,
+            sync: Sync::default(),
+            nth,
+            pulled: BTreeSet::new(),
+            parcels: VecDeque::new(),
+            stale: false,
+        }
+    }
+
+    pub(super) fn is_loom(&self) -> bool {
+        self.kind == Kind::Loom
+    }
+
+    /// Whether this soul is to be asked back now: once per connection, and only of those who
+    /// dialled us, which are the ones that write while they are offline.
+    pub(super) fn should_pull(&mut self, soul: &Soul) -> bool {
+        self.side == Side::Accepted
+            && !self.is_loom()
+            && self.pulled.len() < PULLED_MAX
+            && self.pulled.insert(soul.clone())
+    }
+
+    pub(super) fn view(&self, peer: PeerId) -> LinkView {
+        LinkView {
+            peer,
+            side: self.side,
+            pid: self.pid.clone(),
+            is_loom: match self.kind {
+                Kind::Unknown => None,
+                Kind::Plain => Some(false),
+                Kind::Loom => Some(true),
+            },
+            sync: self.sync.view(),
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Text frames to messages. Nothing here recurses: every level is borrowed as raw JSON from the
+//! one above, and scanned without a stack by serde_json.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::model::{Field, Soul};
+
+use super::lex::Lex;
+use super::message::{
+    AckRequest, BadMessage, Body, Dam, FieldQuery, Get, Hello, Id, LoomTalk, Message, Refusal,
+    SoulQuery,
+};
+use super::put;
+use super::{FRAME_BYTES_MAX, ID_BYTES_MAX, MESSAGES_PER_FRAME_MAX};
+
+/// Why a whole frame was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadFrame {
+    /// It starts with neither `{` nor `[`, not even after whitespace; gun.js ignores those too.
+    #[error("a frame starts with {{ or [")]
+    NotAMessage,
+    /// It is not JSON from end to end.
+    #[error("DAM JSON parse error.")]
+    NotJson,
+    /// More than [`FRAME_BYTES_MAX`].
+    #[error("Message too big!")]
+    TooBig,
+    /// More than [`MESSAGES_PER_FRAME_MAX`].
+    #[error("too many messages in one frame")]
+    TooMany,
+}
+
+/// Reads one text frame.
+///
+/// Elements that are not objects are skipped, as gun.js does; a bad message does not affect its
+/// neighbours. Nothing of a frame is read unless all of it is JSON.
+///
+/// # Errors
+///
+/// [`BadFrame`] when there is nothing to read.
+pub fn decode(frame: &Bytes) -> Result<Vec<Result<Message, Refusal>>, BadFrame> {
+    if frame.len() > FRAME_BYTES_MAX {
+        return Err(BadFrame::TooBig);
+    }
+    let text = std::str::from_utf8(frame).map_err(|_| BadFrame::NotJson)?;
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let whole: &RawValue = serde_json::from_str(text).map_err(|_| BadFrame::NotJson)?;
+            Ok(vec![message(frame, whole)])
+        }
+        Some(b'[') => {
+            let Elements(elements) = serde_json::from_str(text).map_err(|_| BadFrame::NotJson)?;
+            if elements.len() > MESSAGES_PER_FRAME_MAX {
+                return Err(BadFrame::TooMany);
+            }
+            let objects = elements.iter().filter(|raw| raw.get().starts_with('{'));
+            Ok(objects.map(|raw| message(frame, raw)).collect())
+        }
+        _ => Err(BadFrame::NotAMessage),
+    }
+}
+
+fn message(frame: &Bytes, raw: &RawValue) -> Result<Message, Refusal> {
+    let refuse = |id: Option<Id>, is_answer, reason| Refusal {
+        id,
+        is_answer,
+        reason,
+    };
+    let envelope: Envelope<'_> = serde_json::from_str(raw.get())
+        .map_err(|error| refuse(None, false, BadMessage::Envelope(error.to_string())))?;
+    let id = envelope.id.map(read_id).transpose();
+    let id = id.map_err(|reason| refuse(None, envelope.answers.is_some(), reason))?;
+    let answers = envelope.answers.map(read_id).transpose();
+    let answers = answers.map_err(|reason| refuse(id.clone(), true, reason))?;
+    let body = body(&envelope, answers.is_some(), raw)
+        .map_err(|reason| refuse(id.clone(), answers.is_some(), reason))?;
+    Ok(Message {
+        id,
+        answers,
+        content_hash: envelope
+            .content_hash
+            .map(RawValue::get)
+            .filter(|hash| hash.len() <= ID_BYTES_MAX && !hash.starts_with(['{', '[']))
+            .map(Arc::from),
+        here_only: envelope.here_only.is_some(),
+        raw: frame.slice_ref(raw.get().as_bytes()),
+        body,
+    })
+}
+
+fn body(envelope: &Envelope<'_>, is_answer: bool, raw: &RawValue) -> Result<Body, BadMessage> {
+    if let Some(dam) = envelope.dam {
+        return dam_body(envelope, dam, is_answer).map(Body::Dam);
+    }
+    // A graph that is null is "nothing here", like no graph at all.
+    if let Some(graph) = envelope.put.filter(|graph| graph.get() != "null") {
+        let writes = put::parse(graph)?;
+        let ack = envelope.ok.filter(|_| !is_answer);
+        let ack = ack.and_then(|ok| ack_request(ok, raw));
+        return Ok(Body::Put { writes, ack });
+    }
+    if let Some(get) = envelope.get.filter(|get| get.get() != "null") {
+        return read_get(get).map(Body::Get);
+    }
+    if is_answer && (envelope.ok.is_some() || envelope.err.is_some()) {
+        return Ok(Body::Verdict);
+    }
+    Ok(Body::Other)
+}
+
+fn ack_request(ok: &RawValue, raw: &RawValue) -> Option<AckRequest> {
+    #[derive(Deserialize)]
+    struct Ok<'a> {
+        #[serde(borrow, default, rename = "@")]
+        wanted: Option<&'a RawValue>,
+    }
+    let text = ok.get();
+    let Ok { wanted } = serde_json::from_str(text).ok()?;
+    let wanted = wanted.and_then(|wanted| wanted.get().parse().ok());
+    let start = text.as_ptr() as usize - raw.get().as_ptr() as usize;
+    Some(AckRequest {
+        // gun.js reads a missing or unusable count as one.
+        wanted: wanted.unwrap_or(1),
+        span: start..start + text.len(),
+    })
+}
+
+fn dam_body(envelope: &Envelope<'_>, dam: &RawValue, is_answer: bool) -> Result<Dam, BadMessage> {
+    Ok(match dam.get() {
+        "\"?\"" => Dam::Hello(Hello {
+            pid: envelope
+                .pid
+                .and_then(text)
+                .filter(|pid| (1..=ID_BYTES_MAX).contains(&pid.len()))
+                .map(|pid| Arc::from(&*pid)),
+            loom: envelope.loom.is_some_and(speaks_loom),
+        }),
+        "\"!\"" => Dam::Complaint,
+        "\"loom\"" => Dam::Loom(loom_talk(envelope, is_answer)?),
+        _ => Dam::Unknown,
+    })
+}
+
+fn speaks_loom(raw: &RawValue) -> bool {
+    #[derive(Deserialize)]
+    struct Version {
+        sync: u32,
+    }
+    serde_json::from_str(raw.get()).is_ok_and(|Version { sync }| sync >= 1)
+}
+
+fn loom_talk(envelope: &Envelope<'_>, is_answer: bool) -> Result<LoomTalk, BadMessage> {
+    let bad = || BadMessage::Loom;
+    if !is_answer {
+        return match envelope.ask.map(RawValue::get) {
+            Some("\"root\"") => Ok(LoomTalk::AskRoot),
+            Some("\"chunk\"") => Ok(LoomTalk::AskChunk {
+                after: cursor(envelope.after)?,
+            }),
+            _ => Ok(LoomTalk::Unknown),
+        };
+    }
+    if let Some(root) = envelope.root {
+        return Ok(LoomTalk::Root {
+            root: text(root).ok_or_else(bad)?.into_owned(),
+            count: envelope
+                .count
+                .and_then(|count| count.get().parse().ok())
+                .ok_or_else(bad)?,
+        });
+    }
+    if let Some(graph) = envelope.put {
+        return Ok(LoomTalk::Chunk {
+            writes: put::parse(graph)?,
+            next: cursor(envelope.next)?,
+        });
+    }
+    Ok(LoomTalk::Unknown)
+}
+
+fn cursor(raw: Option<&RawValue>) -> Result<Option<(Soul, Field)>, BadMessage> {
+    let Some(raw) = raw else { return Ok(None) };
+    let cursor: Option<(String, String)> =
+        serde_json::from_str(raw.get()).map_err(|_| BadMessage::Loom)?;
+    Ok(cursor.map(|(soul, field)| (soul.into(), field.into())))
+}
+
+fn read_id(raw: &RawValue) -> Result<Id, BadMessage> {
+    let bytes = raw.get().as_bytes();
+    match bytes.first() {
+        Some(b'"') => {
+            let id = text(raw).ok_or(BadMessage::Id)?;
+            let fits = (1..=ID_BYTES_MAX).contains(&id.len());
+            fits.then(|| Id::new(&id)).ok_or(BadMessage::Id)
+        }
+        Some(b'-' | b'0'..=b'9') => {
+            let number: f64 = raw.get().parse().map_err(|_| BadMessage::Id)?;
+            let finite = number.is_finite();
+            finite.then(|| Id::number(number)).ok_or(BadMessage::Id)
+        }
+        _ => Err(BadMessage::Id),
+    }
+}
+
+fn read_get(raw: &RawValue) -> Result<Get, BadMessage> {
+    #[derive(Deserialize)]
+    struct Members<'a> {
+        #[serde(borrow, default, rename = "#")]
+        soul: Option<&'a RawValue>,
+        #[serde(borrow, default, rename = ".")]
+        field: Option<&'a RawValue>,
+        #[serde(borrow, default, rename = "%")]
+        budget: Option<&'a RawValue>,
+        #[serde(borrow, default, rename = "-")]
+        reverse: Option<&'a RawValue>,
+    }
+    let members: Members<'_> =
+        serde_json::from_str(raw.get()).map_err(|_| BadMessage::Get("it must be an object"))?;
+    let mut reverse = members.reverse.is_some_and(|raw| truthy(raw.get()));
+    let soul = match members.soul {
+        None => SoulQuery::Missing,
+        Some(raw) if raw.get().starts_with('{') => {
+            let lex = Lex::parse(raw.get()).ok_or(BadMessage::Get("its soul pattern"))?;
+            reverse |= lex.reverse;
+            SoulQuery::Like(lex)
+        }
+        Some(raw) => SoulQuery::Is(text(raw).ok_or(BadMessage::Get("its soul"))?[..].into()),
+    };
+    let field = match members.field {
+        None => FieldQuery::All,
+        Some(raw) if raw.get() == "\"\"" => FieldQuery::All,
+        Some(raw) if raw.get().starts_with('{') => {
+            let lex = Lex::parse(raw.get()).ok_or(BadMessage::Get("its field pattern"))?;
+            reverse |= lex.reverse;
+            FieldQuery::Like(lex)
+        }
+        Some(raw) => FieldQuery::Is(text(raw).ok_or(BadMessage::Get("its field"))?[..].into()),
+    };
+    let budget = members.budget.and_then(|raw| raw.get().parse::<f64>().ok());
+    Ok(Get {
+        soul,
+        field,
+        budget: budget
+            .filter(|budget| *budget >= 1.0)
+            .map(|budget| budget as u64),
+        reverse,
+    })
+}
+
+/// Whether JavaScript would take this JSON for true.
+pub(super) fn truthy(json: &str) -> bool {
+    !matches!(json, "null" | "false" | "0" | "\"\"")
+}
+
+/// The string this is, unless it is none or holds half a surrogate pair.
+pub(super) fn text<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
+    let json = raw.get();
+    let inner = json.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
+    }
+}
+
+/// The members of a message this side knows, as raw JSON.
+#[derive(Default)]
+struct Envelope<'a> {
+    id: Option<&'a RawValue>,
+    answers: Option<&'a RawValue>,
+    content_hash: Option<&'a RawValue>,
+    put: Option<&'a RawValue>,
+    get: Option<&'a RawValue>,
+    ok: Option<&'a RawValue>,
+    err: Option<&'a RawValue>,
+    dam: Option<&'a RawValue>,
+    here_only: Option<&'a RawValue>,
+    pid: Option<&'a RawValue>,
+    loom: Option<&'a RawValue>,
+    ask: Option<&'a RawValue>,
+    after: Option<&'a RawValue>,
+    root: Option<&'a RawValue>,
+    count: Option<&'a RawValue>,
+    next: Option<&'a RawValue>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Envelope<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut envelope = Envelope::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    let slot = match &*name {
+                        "#" => &mut envelope.id,
+                        "@" => &mut envelope.answers,
+                        "##" => &mut envelope.content_hash,
+                        "put" => &mut envelope.put,
+                        "get" => &mut envelope.get,
+                        "ok" => &mut envelope.ok,
+                        "err" => &mut envelope.err,
+                        "dam" => &mut envelope.dam,
+                        "nts" | "NTS" => &mut envelope.here_only,
+                        "pid" => &mut envelope.pid,
+                        "loom" => &mut envelope.loom,
+                        "ask" => &mut envelope.ask,
+                        "after" => &mut envelope.after,
+                        "root" => &mut envelope.root,
+                        "count" => &mut envelope.count,
+                        "next" => &mut envelope.next,
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            continue;
+                        }
+                    };
+                    // Parsers disagree on which of two counts, so two peers could merge
+                    // different things from the same bytes.
+                    if slot.replace(map.next_value()?).is_some() {
+                        return Err(A::Error::custom(format_args!("`{name}` is given twice")));
+                    }
+                }
+                Ok(envelope)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A member's name, borrowed when it has no escapes.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(name)))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(name.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The elements of an array frame; one more than the bound at most.
+struct Elements<'a>(Vec<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Sequence;
+        impl<'de> Visitor<'de> for Sequence {
+            type Value = Elements<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut elements = Vec::new();
+                while let Some(element) = seq.next_element()? {
+                    if elements.len() <= MESSAGES_PER_FRAME_MAX {
+                        elements.push(element);
+                    }
+                }
+                Ok(Elements(elements))
+            }
+        }
+        deserializer.deserialize_seq(Sequence)
+    }
+}
