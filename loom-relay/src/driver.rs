@@ -35,7 +35,7 @@ use tokio_util::task::TaskTracker;
 pub use self::accept::{Caller, MeteredListener};
 use self::conn::Conn;
 use self::hub::{Ask, Event, Inbox, Links, Opened};
-pub use self::hub::{CommandError, Hub, LinkView, Permit};
+pub use self::hub::{CommandError, Hub, LinkView};
 pub use self::meter::{Meter, Metered};
 pub use self::stats::Stats;
 pub use self::url::{InvalidPeerUrl, PeerUrl};

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -121,46 +123,26 @@ impl<C> Hub<C> {
         self.links.tasks.spawn(keeping);
     }
 
-    /// Takes over a websocket that axum upgraded under [`Hub::limit`]'s settings.
-    pub fn accept(&self, socket: WebSocket, permit: Permit) {
+    /// Answers a request for a websocket: upgrades it to a link, or refuses with 503 when as many
+    /// as allowed are open.
+    pub fn upgrade(&self, caller: Caller, upgrade: WebSocketUpgrade) -> Response {
         let links = self.links.clone();
-        self.links.tasks.spawn(async move {
-            let Permit { meter, far, room } = permit;
-            links.stats.accepted.up();
-            let opening = links
-                .open(
-                    Socket::Accepted(Box::new(socket)),
-                    Side::Accepted,
-                    meter,
-                    far,
-                )
-                .await;
-            if let Some(ended) = opening {
-                // Held until the link has ended.
-                let _ = ended.await;
-            }
-            drop(room);
-        });
-    }
-
-    /// Reserves room for one more accepted link; `None` when there is none (answer 503).
-    pub fn admit(&self, caller: &Caller) -> Option<Permit> {
-        match Arc::clone(&self.links.room).try_acquire_owned() {
-            Ok(room) => Some(Permit {
-                meter: caller.meter.clone(),
-                far: caller.address.to_string().into(),
-                room,
-            }),
-            Err(_) => {
-                self.links.stats.refused.up();
-                None
-            }
-        }
-    }
-
-    /// Sets an upgrade up for this driver's frame limits.
-    pub fn limit(&self, upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
-        socket::limit_upgrade(upgrade, self.links.config.frame_bytes_max)
+        let Ok(room) = Arc::clone(&links.room).try_acquire_owned() else {
+            links.stats.refused.up();
+            let links_max = links.config.links_max;
+            tracing::warn!(caller = %caller.address, links_max, "refused a link: too many are open");
+            return (
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!("as many links as allowed are open ({links_max}); try again later\n"),
+            )
+                .into_response();
+        };
+        let upgrade = socket::limit_upgrade(upgrade, links.config.frame_bytes_max);
+        upgrade.on_upgrade(async move |socket| {
+            let tasks = links.tasks.clone();
+            // As a task of the driver's, so that stopping waits for it.
+            tasks.spawn(links.accepted(socket, caller, room));
+        })
     }
 
     /// What the driver has counted so far.
@@ -172,14 +154,6 @@ impl<C> Hub<C> {
     pub fn config(&self) -> &DriverConfig {
         &self.links.config
     }
-}
-
-/// The right to have one more accepted link open.
-#[derive(Debug)]
-pub struct Permit {
-    meter: Meter,
-    far: Arc<str>,
-    room: OwnedSemaphorePermit,
 }
 
 /// What opens links: everything of [`Hub`] that does not know the machine.
@@ -218,6 +192,18 @@ impl Links {
         let event = Event::Opened(Box::new(opened));
         self.inbox.events.send(event).await.ok()?;
         Some(ending)
+    }
+
+    async fn accepted(self, socket: WebSocket, caller: Caller, room: OwnedSemaphorePermit) {
+        let Caller { address, meter } = caller;
+        self.stats.accepted.up();
+        let socket = Socket::Accepted(Box::new(socket));
+        let far = address.to_string().into();
+        if let Some(ending) = self.open(socket, Side::Accepted, meter, far).await {
+            // Without an answer the driver is gone, and the link with it.
+            let _ = ending.await;
+        }
+        drop(room);
     }
 }
 

@@ -1,0 +1,221 @@
+//! The driver and its store: nothing is acknowledged before it is stored, waiting batches share a
+//! commit, a store that cannot keep up slows the peers instead of filling memory, and one that
+//! fails ends everything.
+
+use std::sync::{Arc, Condvar, Mutex};
+
+use super::rig::{Ask, Rig, Saw, connect, quick, within};
+use futures_util::SinkExt;
+use loom_relay::driver::{DriverConfig, DriverError};
+use loom_relay::machine::Commit;
+use loom_relay::model::{Change, Write};
+use loom_relay::store::{Durability, Store, StoreError};
+use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio_tungstenite::tungstenite::Message;
+
+/// A store whose commits wait for the test.
+#[derive(Clone, Debug)]
+struct Gate {
+    inner: Arc<(Mutex<State>, Condvar)>,
+    durability: Durability,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: bool,
+    failing: bool,
+    /// How many changes each commit that was begun contained.
+    begun: Vec<usize>,
+}
+
+impl Gate {
+    fn closed(durability: Durability) -> Self {
+        Self {
+            inner: Arc::default(),
+            durability,
+        }
+    }
+
+    fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.inner.0.lock().unwrap());
+        self.inner.1.notify_all();
+    }
+
+    fn begun(&self) -> Vec<usize> {
+        self.inner.0.lock().unwrap().begun.clone()
+    }
+
+    async fn first_begun(&self) {
+        within(async {
+            while self.begun().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+impl Store for Gate {
+    fn load(&mut self, _each: &mut dyn FnMut(Write)) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn commit(&mut self, batch: &[Change]) -> Result<(), StoreError> {
+        let (state, changed) = &*self.inner;
+        let mut state = state.lock().unwrap();
+        state.begun.push(batch.len());
+        state = changed
+            .wait_while(state, |it| !it.open && !it.failing)
+            .unwrap();
+        if state.failing {
+            return Err(StoreError::new("writing to nowhere", "no space left"));
+        }
+        Ok(())
+    }
+
+    fn durability(&self) -> Durability {
+        self.durability
+    }
+}
+
+fn rig(gate: &Gate, keeps: bool) -> Rig {
+    Rig::start_with(quick(), Some(Box::new(gate.clone())), keeps)
+}
+
+async fn write(rig: &Rig) -> oneshot::Receiver<Commit> {
+    let (reply, done) = oneshot::channel();
+    rig.hub.command(Ask::Write(reply)).await.unwrap();
+    done
+}
+
+#[tokio::test]
+async fn nothing_is_committed_before_the_store_says_so() {
+    let gate = Gate::closed(Durability::Sync);
+    let mut rig = rig(&gate, false);
+    let mut first = write(&rig).await;
+    gate.first_begun().await;
+    assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
+    // The driver itself does not wait with the store.
+    assert!(rig.hub.links().await.is_empty());
+    gate.set(|it| it.open = true);
+    assert_eq!(within(first).await, Ok(Commit(1)));
+    assert_eq!(rig.next().await, Saw::Committed(Commit(1)));
+}
+
+#[tokio::test]
+async fn everything_that_arrives_during_a_commit_rides_in_the_next() {
+    let gate = Gate::closed(Durability::Sync);
+    let rig = rig(&gate, false);
+    let first = write(&rig).await;
+    gate.first_begun().await;
+    let mut rest = Vec::new();
+    for _ in 0..20 {
+        rest.push(write(&rig).await);
+    }
+    // Answered by the driver after all of them.
+    rig.hub.links().await;
+    gate.set(|it| it.open = true);
+    within(first).await.unwrap();
+    for done in rest {
+        assert_eq!(within(done).await, Ok(Commit(21)));
+    }
+    assert_eq!(gate.begun(), [1, 20]);
+    assert_eq!(rig.hub.stats().store.batches.get(), 21);
+    assert_eq!(rig.hub.stats().store.commits.get(), 2);
+}
+
+#[tokio::test]
+async fn without_durability_a_write_is_committed_at_once_and_still_stored() {
+    let gate = Gate::closed(Durability::None);
+    let rig = rig(&gate, false);
+    assert_eq!(within(write(&rig).await).await, Ok(Commit(1)));
+    gate.first_begun().await;
+    gate.set(|it| it.open = true);
+    within(rig.driver.shutdown()).await.unwrap();
+    assert_eq!(gate.begun(), [1]);
+}
+
+#[tokio::test]
+async fn without_a_store_a_write_is_committed_at_once() {
+    let mut rig = Rig::start(DriverConfig::default());
+    assert_eq!(within(write(&rig).await).await, Ok(Commit(1)));
+    assert_eq!(rig.next().await, Saw::Committed(Commit(1)));
+}
+
+#[tokio::test]
+async fn a_failed_commit_is_never_reported_and_ends_the_driver() {
+    let gate = Gate::closed(Durability::Sync);
+    let mut rig = rig(&gate, false);
+    let lost = write(&rig).await;
+    gate.first_begun().await;
+    gate.set(|it| it.failing = true);
+    let error = within(rig.driver.failed()).await;
+    assert!(matches!(error, DriverError::Store(_)));
+    assert!(error.to_string().contains("no space left"), "{error}");
+    within(lost)
+        .await
+        .expect_err("acknowledged although it was not stored");
+    assert!(rig.saw.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn shutdown_stores_what_was_asked_before_it() {
+    let gate = Gate::closed(Durability::Sync);
+    let rig = rig(&gate, false);
+    let first = write(&rig).await;
+    gate.first_begun().await;
+    let second = write(&rig).await;
+    let down = tokio::spawn(rig.driver.shutdown());
+    tokio::task::yield_now().await;
+    assert!(!down.is_finished());
+    gate.set(|it| it.open = true);
+    within(down).await.unwrap().unwrap();
+    first.await.unwrap();
+    second.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_keep_up_stops_the_readers_and_loses_nothing() {
+    const FRAMES: usize = 30_000;
+    let gate = Gate::closed(Durability::Sync);
+    let mut rig = rig(&gate, true);
+    let mut client = connect(rig.serve().await).await;
+    let peer = rig.next_up().await;
+    let writing = tokio::spawn(async move {
+        for number in 0..FRAMES {
+            client
+                .feed(Message::text(number.to_string()))
+                .await
+                .unwrap();
+        }
+        client.flush().await.unwrap();
+        client
+    });
+
+    let mut heard = 0;
+    // Taken in: one commit under way, a full queue, and the turn that filled it.
+    let taken_max = 1 + 4096 + 64;
+    let waited = quick().ping_timeout * 2;
+    while let Ok(saw) = tokio::time::timeout(waited, rig.saw.recv()).await {
+        assert_eq!(saw, Some(Saw::Heard(peer, heard.to_string().into())));
+        heard += 1;
+        assert!(
+            heard <= taken_max,
+            "more was taken in than the store's queue holds"
+        );
+    }
+    assert!(heard >= 4096, "stopped after {heard}");
+
+    gate.set(|it| it.open = true);
+    while heard < FRAMES {
+        match rig.next().await {
+            Saw::Heard(_, frame) => {
+                assert_eq!(frame, heard.to_string());
+                heard += 1;
+            }
+            Saw::Committed(_) => {}
+            other => panic!("not reading on purpose is not a reason to hang up: {other:?}"),
+        }
+    }
+    drop(within(writing).await.unwrap());
+}
