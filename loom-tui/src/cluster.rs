@@ -4,6 +4,12 @@
 //! scenarios and the command line all speak to it; none of them knows which kind it is.
 //! `tests/backend_contract.rs` holds every backend to the promises written here.
 
+mod child;
+mod lifecycle;
+mod link;
+pub mod local;
+mod logs;
+mod ports;
 pub mod proxy;
 
 use std::fmt;
@@ -12,6 +18,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
+
+pub use child::die_with_parent;
+pub use link::{Direction, Flow, Link, Traffic};
 
 /// One process of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -83,104 +92,6 @@ pub enum Life {
     Stopped,
     /// Ended by SIGKILL from here, or by itself, with its exit status.
     Dead,
-}
-
-/// One direction of a link between a node and the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// From the node to the relay.
-    Up,
-    /// From the relay to the node.
-    Down,
-}
-
-/// What happens to bytes in one direction of a link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flow {
-    /// Nothing passes and nobody is told: no RST, no FIN. What was sent waits, as under TCP.
-    pub cut: bool,
-    /// Added to every chunk.
-    #[serde(with = "millis")]
-    pub latency: Duration,
-    /// Uniform around `latency`, at most ± this.
-    #[serde(with = "millis")]
-    pub jitter: Duration,
-    /// Bytes per second; `None` is unlimited.
-    pub bandwidth: Option<u64>,
-}
-
-impl Flow {
-    /// Whether bytes pass as if there were no fault.
-    pub fn is_clear(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// Both directions of one node's link to the relay.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    /// From the node to the relay.
-    pub up: Flow,
-    /// From the relay to the node.
-    pub down: Flow,
-}
-
-impl Direction {
-    /// The other one.
-    pub fn opposite(self) -> Self {
-        match self {
-            Self::Up => Self::Down,
-            Self::Down => Self::Up,
-        }
-    }
-}
-
-impl Link {
-    /// One direction of it.
-    pub fn flow(&self, direction: Direction) -> Flow {
-        match direction {
-            Direction::Up => self.up,
-            Direction::Down => self.down,
-        }
-    }
-
-    /// Whether bytes are stopped in at least one direction.
-    pub fn is_cut(&self) -> bool {
-        self.up.cut || self.down.cut
-    }
-
-    /// A link cut in both directions.
-    pub fn cut() -> Self {
-        let cut = Flow {
-            cut: true,
-            ..Flow::default()
-        };
-        Self { up: cut, down: cut }
-    }
-
-    /// Whether both directions are clear.
-    pub fn is_clear(&self) -> bool {
-        self.up.is_clear() && self.down.is_clear()
-    }
-}
-
-/// What a node's link has carried since it was made. Bytes are counted where they leave, so the
-/// count of a cut direction stands still: proof that the fault bit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Traffic {
-    /// Bytes handed to the relay.
-    pub up_bytes: u64,
-    /// Bytes handed to the node.
-    pub down_bytes: u64,
-    /// Connections carried through to the relay so far.
-    pub connections: u64,
-    /// Connections open now, held ones included.
-    pub open: u64,
-    /// Connections waiting for a cut to end before the relay hears of them.
-    pub held: u64,
-    /// Connections the relay refused, as when it is dead.
-    pub refused: u64,
 }
 
 /// What a backend knows about one member.
@@ -290,18 +201,4 @@ pub trait ClusterBackend: Send + Sync + fmt::Debug {
 
     /// Ends everything this backend started. Nothing is left running afterwards.
     async fn shutdown(&self) -> Result<(), RigError>;
-}
-
-mod millis {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(duration: &Duration, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
-        u64::deserialize(d).map(Duration::from_millis)
-    }
 }
