@@ -36,7 +36,9 @@ pub struct Now {
 #[derive(Clone, Debug, Default)]
 pub struct StateClock {
     last: f64,
-    /// Stamps issued within the wall millisecond `last` started from.
+    /// The whole millisecond stamps are stepped from.
+    base: f64,
+    /// Steps taken from it.
     issued: u32,
 }
 
@@ -48,12 +50,14 @@ impl StateClock {
     pub fn issue(&mut self, wall_ms: u64) -> Stamp {
         let wall = wall_ms as f64;
         let next = if self.last < wall {
+            self.base = wall;
             self.issued = 0;
             wall
         } else {
-            self.issued += 1;
-            let stepped = wall.max(self.last.trunc()) + f64::from(self.issued) / STEPS_PER_MS;
-            // Doubles resolve 1/4096 ms at today's dates; a burst may need the very next one.
+            self.base = self.base.max(wall);
+            self.issued = self.issued.saturating_add(1);
+            let stepped = self.base + f64::from(self.issued) / STEPS_PER_MS;
+            // Doubles resolve 1/4096 ms at today's dates; what was observed may be between steps.
             if stepped > self.last {
                 stepped
             } else {
@@ -68,13 +72,19 @@ impl StateClock {
     pub fn observe(&mut self, stamp: Stamp) {
         if stamp.ms() > self.last {
             self.last = stamp.ms();
+            self.base = self.last.trunc();
             self.issued = 0;
         }
     }
 
     /// What merges compare with: own stamps are never "the future", whatever the wall clock does.
+    ///
+    /// `wall_ms` is cut to whole milliseconds, so the time may be anywhere up to the next one, and
+    /// the stamps that peers issue within this millisecond (`.001`, `.002`, …) are not in the
+    /// future yet. gun.js gets there by stepping its clock with every reading.
     pub fn reading(&self, wall_ms: u64) -> Stamp {
-        Stamp::new((wall_ms as f64).max(self.last)).expect("both are finite")
+        let end_of_ms = (wall_ms.saturating_add(1) as f64).next_down();
+        Stamp::new(end_of_ms.max(self.last)).expect("both are finite")
     }
 }
 
@@ -92,6 +102,14 @@ mod tests {
             assert!(next > last, "{next} after {last}");
             last = next;
         }
+    }
+
+    #[test]
+    fn stamps_within_the_current_millisecond_are_not_in_the_future() {
+        let clock = StateClock::default();
+        let now = clock.reading(1_800_000_000_000);
+        assert!(Stamp::new(1_800_000_000_000.998).unwrap() <= now);
+        assert!(Stamp::new(1_800_000_000_001.0).unwrap() > now);
     }
 
     #[test]

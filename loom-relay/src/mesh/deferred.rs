@@ -116,7 +116,8 @@ impl Deferred {
     /// Works out when to look again. Called with every input: wall clocks get set.
     pub(super) fn set_timer(&mut self, now: Now) {
         self.due = self.view().earliest.map(|earliest| {
-            let ms = (earliest.ms() - now.wall_ms as f64).ceil().max(0.0);
+            // The whole millisecond it falls into is not the future any more.
+            let ms = (earliest.ms().floor() - now.wall_ms as f64).max(0.0);
             let wait = Duration::from_millis(ms as u64).min(LOOK_AGAIN);
             now.mono.after(wait)
         });

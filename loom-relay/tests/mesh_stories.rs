@@ -1,0 +1,627 @@
+//! What a mesh promises, one story each: who hears what, when puts are acknowledged, what comes
+//! back after a link was down.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod net;
+
+use std::time::Duration;
+
+use loom_relay::machine::Input;
+use loom_relay::mesh::SyncView;
+use loom_relay::model::{Cell, Stamp, Value};
+use net::{NODES, Net, START_MS, get, node, put, relay, rng};
+use rand::RngExt as _;
+use serde_json::{Value as Json, json};
+
+/// A state in the past, as the integer it prints as.
+const T_MS: u64 = START_MS - 1_000;
+
+const T: f64 = T_MS as f64;
+
+/// What a client heard, without greetings, arrays taken apart.
+fn messages(net: &mut Net, client: net::Client) -> Vec<Json> {
+    let frames = net.heard(client);
+    let frames = frames
+        .iter()
+        .map(|frame| serde_json::from_str(frame).unwrap());
+    let messages = frames.flat_map(|frame: Json| match frame {
+        Json::Array(several) => several,
+        one => vec![one],
+    });
+    messages.filter(|message| message["dam"] != "?").collect()
+}
+
+#[test]
+fn a_put_reaches_everybody_else_unchanged_and_never_returns_to_its_source() {
+    let mut net = Net::new([relay()]);
+    let [a, b, c] = [0; 3].map(|member| net.client(member));
+    for client in [a, b, c] {
+        net.heard(client);
+    }
+    let frame =
+        put("p1", "s", "f", T, "\"v\"").replace("\"#\":\"p1\"", "\"#\":\"p1\", \"FOO\" : 1");
+    net.say(a, frame.clone());
+    assert_eq!(net.heard(b), [frame.clone()]);
+    assert_eq!(net.heard(c), [frame.clone()]);
+    let back = messages(&mut net, a);
+    assert_eq!(back.len(), 1);
+    assert_eq!(
+        (&back[0]["@"], &back[0]["ok"]),
+        (&json!("p1"), &json!(true))
+    );
+    // The same message over another link is a repeat, whoever brings it.
+    net.say(b, frame);
+    assert!(net.heard(a).is_empty() && net.heard(b).is_empty() && net.heard(c).is_empty());
+    assert_eq!(net.members[0].mesh.counters().duplicates, 1);
+}
+
+#[test]
+fn an_array_of_messages_is_taken_apart_and_a_bad_one_does_not_cost_its_neighbours() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    net.heard(a);
+    net.heard(b);
+    let good = [put("g1", "s", "f", T, "1"), put("g2", "s", "g", T, "2")];
+    let bad = put("b1", "s", "h", T, "[]");
+    net.say(a, format!("[null, {}, [], 5, {bad} ,{}]", good[0], good[1]));
+    assert_eq!(net.heard(b), good);
+    let back = messages(&mut net, a);
+    let refused = back.iter().find(|message| message["@"] == "b1").unwrap();
+    assert!(
+        refused["err"]
+            .as_str()
+            .unwrap()
+            .contains("arrays are not GUN values")
+    );
+    assert_eq!(
+        back.iter().filter(|message| message["ok"] == true).count(),
+        2
+    );
+}
+
+#[test]
+fn a_put_is_acknowledged_to_its_origin_only_and_only_when_it_is_stored() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    net.members[0].commits_at_once = false;
+    net.heard(a);
+    net.heard(b);
+    net.say(a, put("p1", "s", "f", T, "1"));
+    // A repeat of a write that is still on its way to the store is not stored either.
+    net.say(b, put("p2", "s", "f", T, "1"));
+    assert!(
+        messages(&mut net, a)
+            .iter()
+            .all(|message| message["ok"].is_null())
+    );
+    assert!(
+        messages(&mut net, b)
+            .iter()
+            .all(|message| message["ok"].is_null())
+    );
+    net.commit_all(0);
+    let acks = [messages(&mut net, a), messages(&mut net, b)];
+    assert_eq!(acks[0].len(), 1);
+    assert_eq!(acks[0][0]["@"], "p1");
+    assert_eq!(acks[1].len(), 1);
+    assert_eq!(acks[1][0]["@"], "p2");
+    // Nothing to store: acknowledged at once.
+    net.say(a, put("p3", "s", "f", T, "1"));
+    assert_eq!(messages(&mut net, a)[0]["@"], "p3");
+}
+
+#[test]
+fn an_ack_request_goes_on_with_one_fewer_and_our_own_number_of_links() {
+    let mut net = Net::new([relay()]);
+    let [a, b, _c] = [0; 3].map(|member| net.client(member));
+    net.heard(b);
+    let plain = put("p1", "s", "f", T, "1");
+    let asking = |ok: &str| plain.replace("{\"#\":\"p1\"", &format!("{{\"ok\":{ok},\"#\":\"p1\""));
+    net.say(a, asking(r#"{"@":9,"/":1}"#));
+    assert_eq!(net.heard(b), [asking(r#"{"@":8,"/":3}"#)]);
+    let nameless = asking(r#"{"@":9,"/":1}"#).replace("\"#\":\"p1\",", "");
+    net.say(a, nameless);
+    let heard = messages(&mut net, b);
+    assert_eq!(heard[0]["ok"], json!({"@": 8, "/": 3}));
+    assert_eq!(heard[0]["#"].as_str().unwrap().len(), 9);
+    assert_eq!(heard[0]["put"]["s"]["f"], 1);
+}
+
+#[test]
+fn answers_go_only_to_the_link_the_question_came_from() {
+    let mut net = Net::new([relay()]);
+    let [a, b, c] = [0; 3].map(|member| net.client(member));
+    for client in [a, b, c] {
+        net.heard(client);
+    }
+    // An application's own question, as gun.js' WebRTC uses them.
+    net.say(a, r##"{"#":"q1","rpc":"ping"}"##);
+    assert_eq!(net.heard(b).len(), 1);
+    assert_eq!(net.heard(c).len(), 1);
+    net.say(b, r##"{"#":"r1","@":"q1","rpc":"pong"}"##);
+    assert_eq!(net.heard(a), [r##"{"#":"r1","@":"q1","rpc":"pong"}"##]);
+    assert!(net.heard(c).is_empty());
+    net.say(c, r##"{"#":"r2","@":"never asked"}"##);
+    assert!(net.heard(a).is_empty() && net.heard(b).is_empty());
+    assert_eq!(net.members[0].mesh.counters().answers_unroutable, 1);
+    // An answer that comes back from the asker itself goes nowhere.
+    net.say(a, r##"{"#":"r3","@":"q1"}"##);
+    assert!(net.heard(a).is_empty());
+}
+
+#[test]
+fn what_an_answer_changes_is_spread_to_those_who_did_not_ask() {
+    let mut net = Net::new([relay()]);
+    let [asker, holder, other] = [0; 3].map(|member| net.client(member));
+    for client in [asker, holder, other] {
+        net.heard(client);
+    }
+    net.say(asker, r##"{"#":"q1","get":{"#":"s",".":"f"}}"##);
+    assert_eq!(messages(&mut net, asker)[0]["@"], "q1", "not found, so far");
+    assert_eq!(net.heard(holder).len(), 1);
+    net.heard(other);
+    let answer = put("a1", "s", "f", T, "1").replace("\"put\"", "\"@\":\"q1\",\"put\"");
+    net.say(holder, answer.clone());
+    assert_eq!(net.heard(asker), [answer]);
+    let spread = messages(&mut net, other);
+    assert_eq!(spread.len(), 1);
+    assert_eq!(spread[0]["put"]["s"]["f"], 1);
+    assert!(spread[0]["@"].is_null());
+    assert!(net.heard(holder).is_empty());
+}
+
+#[test]
+fn an_id_is_a_repeat_for_nine_seconds() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    net.heard(b);
+    net.say(a, put("p1", "s", "f", T, "1"));
+    net.pass(Duration::from_secs(9));
+    net.say(a, put("p1", "s", "f", T + 1.0, "2"));
+    assert_eq!(messages(&mut net, b).len(), 1, "dropped");
+    // A repeat counts as heard again.
+    net.pass(Duration::from_secs(19));
+    net.say(a, put("other", "s", "g", T, "1"));
+    net.say(a, put("p1", "s", "f", T + 1.0, "2"));
+    assert_eq!(messages(&mut net, b).len(), 2, "forgotten by now");
+}
+
+#[test]
+fn a_get_is_answered_from_the_graph_or_with_a_bare_not_found() {
+    let mut net = Net::new([relay()]);
+    let a = net.client(0);
+    net.say(a, put("p1", "s", "f", T, "null"));
+    net.heard(a);
+    net.say(a, get("q1", "s"));
+    let answers = messages(&mut net, a);
+    assert_eq!(answers[0]["@"], "q1");
+    assert_eq!(
+        answers[0]["put"],
+        json!({"s": {"_": {"#": "s", ">": {"f": T_MS}}, "f": null}})
+    );
+    assert!(answers[0]["##"].is_i64());
+    // Whole soul, first time on this link: asked back, so that offline writes arrive.
+    assert_eq!(answers[1]["get"], json!({"#": "s"}));
+    for (id, lookup) in [
+        ("m1", r##"{"#":"missing"}"##),
+        ("m2", r##"{"#":"s",".":"missing"}"##),
+        ("m3", r##"{"*":""}"##),
+        ("m4", r##"{"#":"s",".":{"*":"x"}}"##),
+    ] {
+        net.say(a, format!(r##"{{"#":"{id}","get":{lookup}}}"##));
+        let answers = messages(&mut net, a);
+        let members: Vec<_> = answers[0].as_object().unwrap().keys().collect();
+        assert_eq!(members, ["#", "@"], "{lookup}");
+        assert_eq!(answers[0]["@"], *id);
+    }
+}
+
+#[test]
+fn lexical_gets_find_prefixes_ranges_and_the_last_ones() {
+    let mut net = Net::new([relay()]);
+    let a = net.client(0);
+    for key in ["a1", "b1", "b2", "b3", "c1"] {
+        net.say(a, put(key, "s", key, T, "\"12345\""));
+    }
+    net.say(a, put("o", "sx", "b9", T, "1"));
+    net.heard(a);
+    let mut ask = |lookup: &str| -> Vec<String> {
+        let id = format!("q{lookup}")
+            .replace('"', "")
+            .chars()
+            .take(60)
+            .collect::<String>();
+        net.say(a, format!(r##"{{"#":"{id}","get":{lookup}}}"##));
+        let answers = messages(&mut net, a);
+        let souls = answers[0]["put"].as_object().cloned().unwrap_or_default();
+        let fields = souls
+            .values()
+            .flat_map(|node| node.as_object().unwrap().keys());
+        fields.filter(|field| *field != "_").cloned().collect()
+    };
+    assert_eq!(ask(r##"{"#":"s",".":{"*":"b"}}"##), ["b1", "b2", "b3"]);
+    assert_eq!(ask(r##"{"#":"s",".":{"*":"b",">":"b2"}}"##), ["b2", "b3"]);
+    assert_eq!(
+        ask(r##"{"#":"s",".":{">":"b2","<":"c1"}}"##),
+        ["b2", "b3", "c1"]
+    );
+    assert_eq!(ask(r##"{"#":"s",".":{"=":"b2"}}"##), ["b2"]);
+    assert_eq!(ask(r##"{"#":"s",".":{"*":"b"},"%":6}"##), ["b1", "b2"]);
+    assert_eq!(
+        ask(r##"{"#":"s",".":{"*":"b","-":1},"%":6}"##),
+        ["b2", "b3"]
+    );
+    assert_eq!(
+        ask(r##"{"#":{"*":"s"}}"##),
+        ["a1", "b1", "b2", "b3", "c1", "b9"]
+    );
+    assert_eq!(ask(r##"{"#":{"*":"s"},".":"b9"}"##), ["b9"]);
+}
+
+#[test]
+fn a_large_vertex_is_answered_in_pieces_and_completely() {
+    let mut net = Net::new([relay()]);
+    let a = net.client(0);
+    let value = format!("\"{}\"", "x".repeat(1_000));
+    for n in 0..1_500 {
+        net.say(a, put(&format!("p{n}"), "s", &format!("f{n}"), T, &value));
+    }
+    net.heard(a);
+    net.say(a, get("q", "s"));
+    let mut frames = net.heard(a);
+    net.pass(Duration::from_secs(1));
+    frames.extend(net.heard(a));
+    let answers = frames.iter().filter(|frame| frame.contains("\"@\":\"q\""));
+    let mut fields = 0;
+    for answer in answers.clone() {
+        assert!(answer.len() < 512 << 10, "{}", answer.len());
+        let answer: Json = serde_json::from_str(answer).unwrap();
+        fields += answer["put"]["s"].as_object().unwrap().len() - 1;
+    }
+    assert!(answers.count() > 3);
+    assert_eq!(fields, 1_500);
+}
+
+#[test]
+fn a_frame_that_is_too_big_is_complained_about_and_the_link_stays() {
+    let mut net = Net::new([relay()]);
+    let a = net.client(0);
+    net.heard(a);
+    let peer = a.theirs.1;
+    net.input(0, Input::Oversized { peer });
+    assert_eq!(net.heard(a), [r#"{"dam":"!","err":"Message too big!"}"#]);
+    net.say(a, "{\"broken");
+    assert_eq!(
+        net.heard(a),
+        [r#"{"dam":"!","err":"DAM JSON parse error."}"#]
+    );
+    for silent in ["hello", "\"\"", "5", " {\"#\":\"x\"}", ""] {
+        net.say(a, silent);
+        assert!(net.heard(a).is_empty(), "{silent:?}");
+    }
+    net.say(a, get("q", "s"));
+    assert!(!net.heard(a).is_empty());
+}
+
+#[test]
+fn control_messages_are_never_passed_on_and_only_known_ones_are_obeyed() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    let greeting: Json = serde_json::from_str(&net.heard(a)[0]).unwrap();
+    assert_eq!(greeting["dam"], "?");
+    assert_eq!(greeting["loom"], json!({"v": 1, "sync": 1}));
+    net.heard(b);
+    net.say(a, r##"{"dam":"hi","#":"h1"}"##);
+    net.say(a, r##"{"dam":"?","pid":"T4uCJk1oz","@":"x","#":"h2"}"##);
+    for kind in ["mob", "opt", "service", "rtc", "bye", "tag", "nts", "!"] {
+        net.say(
+            a,
+            format!(r##"{{"dam":"{kind}","#":"k{kind}","opt":{{"peers":"http://x"}}}}"##),
+        );
+    }
+    assert!(net.heard(a).is_empty() && net.heard(b).is_empty());
+    net.say(b, r##"{"dam":"?","pid":"other","#":"h3"}"##);
+    let reply: Json = serde_json::from_str(&net.heard(b)[0]).unwrap();
+    assert_eq!(reply["@"], "h3");
+    let pids: Vec<_> = net.members[0].mesh.links().map(|link| link.pid).collect();
+    assert_eq!(pids, [Some("T4uCJk1oz".into()), Some("other".into())]);
+}
+
+#[test]
+fn gun_peers_get_a_heartbeat_and_loom_peers_do_not() {
+    let mut net = Net::new([relay(), node()]);
+    let a = net.client(0);
+    net.link(1, 0);
+    net.settle();
+    net.heard(a);
+    let before = net.members[1].mesh.counters().frames_in;
+    net.pass(Duration::from_secs(61));
+    assert_eq!(net.heard(a), ["[]"; 3]);
+    assert_eq!(net.members[1].mesh.counters().frames_in, before);
+}
+
+#[test]
+fn a_relay_that_dials_itself_hangs_up() {
+    let mut net = Net::new([relay()]);
+    net.link(0, 0);
+    net.settle();
+    assert!(!net.members[0].hung_up.is_empty());
+}
+
+#[test]
+fn a_write_from_the_future_is_passed_on_at_once_and_appears_when_its_time_comes() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    net.heard(a);
+    net.heard(b);
+    let due = START_MS as f64 + 2_000.5;
+    net.say(a, put("p1", "s", "f", due, "1"));
+    assert_eq!(net.heard(b).len(), 1);
+    assert_eq!(messages(&mut net, a)[0]["ok"], true);
+    let mesh = |net: &Net| net.members[0].mesh.graph().get("s", "f").cloned();
+    assert_eq!(net.members[0].mesh.deferred().count, 1);
+    net.pass(Duration::from_millis(1_990));
+    assert!(mesh(&net).is_none());
+    // Somebody who came later has not heard of it yet.
+    let late = net.client(0);
+    net.heard(late);
+    net.pass(Duration::from_millis(20));
+    assert_eq!(mesh(&net).unwrap().stamp.ms(), due);
+    assert_eq!(net.members[0].mesh.deferred().count, 0);
+    assert_eq!(net.members[0].stored.len(), 1);
+    assert_eq!(messages(&mut net, late)[0]["put"]["s"]["f"], 1);
+    assert!(net.heard(b).is_empty(), "heard it at once");
+}
+
+#[test]
+fn one_peer_cannot_fill_the_room_for_deferred_writes() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    let far = START_MS as f64 + 1e9;
+    let large = format!("\"{}\"", "x".repeat(1 << 20));
+    for n in 0..40 {
+        net.say(a, put(&format!("p{n}"), "s", &format!("f{n}"), far, &large));
+    }
+    let refused = messages(&mut net, a);
+    let refused = refused.iter().filter(|message| message["err"].is_string());
+    assert!(refused.count() >= 8);
+    net.heard(b);
+    net.say(b, put("mine", "s", "b", far, "1"));
+    assert_eq!(messages(&mut net, b)[0]["ok"], true);
+}
+
+#[test]
+fn nodes_and_relay_hold_the_same_after_every_write() {
+    let mut net = Net::new([relay(), node(), node(), node()]);
+    for member in 1..4 {
+        net.link(member, 0);
+    }
+    net.settle();
+    for n in 0..30 {
+        net.write(1 + n % 3, &format!("f{n}"), "v");
+    }
+    net.settle();
+    net.assert_agreed("live");
+    assert_eq!(net.members[0].mesh.graph().len(), 30);
+    // Loom peers do not ask each other for acknowledgements.
+    assert_eq!(net.members[0].mesh.counters().acks_out, 0);
+}
+
+#[test]
+fn writes_made_while_a_link_was_down_arrive_in_both_directions() {
+    let mut net = Net::new([relay(), node(), node()]);
+    let link = net.link(1, 0);
+    net.link(2, 0);
+    net.settle();
+    net.write(1, "before", "v");
+    net.settle();
+    net.cut(link);
+    for n in 0..20 {
+        net.write(1, &format!("one {n}"), "offline");
+        net.write(2, &format!("two {n}"), "meanwhile");
+    }
+    net.settle();
+    assert_eq!(net.value(2, "one 3"), None);
+    net.link(1, 0);
+    net.settle();
+    net.assert_agreed("healed");
+    assert_eq!(net.members[2].mesh.graph().len(), 41);
+    let link = net.members[1].mesh.links().next().unwrap();
+    assert!(matches!(link.sync, SyncView::Done { .. }), "{link:?}");
+    // Everything that came this way went to the store as well.
+    assert_eq!(net.members[2].stored.len(), 41);
+}
+
+#[test]
+fn a_large_difference_is_pulled_in_chunks_while_live_writes_pass() {
+    let mut net = Net::new([relay(), node()]);
+    for n in 0..3_000 {
+        net.write(0, &format!("held {n}"), &"x".repeat(500));
+    }
+    net.link(1, 0);
+    let mut rng = rng(1);
+    let mut was_seen_pulling = false;
+    for n in 0..40 {
+        net.write(0, &format!("live {n}"), "v");
+        net.deliver_any(&mut rng);
+        let link = net.members[1].mesh.links().next().unwrap();
+        was_seen_pulling |= matches!(link.sync, SyncView::Pulling { expected: 1.., .. });
+    }
+    net.settle();
+    assert!(was_seen_pulling);
+    net.assert_agreed("pulled");
+    let chunks = net.members[1].mesh.counters();
+    assert_eq!(chunks.syncs_finished, 1);
+    assert!(chunks.sync_fields_in >= 3_000);
+    assert!(chunks.frames_in > 6, "more than one chunk");
+}
+
+#[test]
+fn equal_peers_compare_roots_and_transfer_nothing() {
+    let mut net = Net::new([relay(), node()]);
+    let link = net.link(1, 0);
+    net.settle();
+    for n in 0..100 {
+        net.write(1, &format!("{n}"), "v");
+    }
+    net.settle();
+    net.cut(link);
+    net.link(1, 0);
+    net.settle();
+    for member in &net.members {
+        assert_eq!(member.mesh.counters().sync_fields_in, 0);
+        assert_eq!(member.mesh.counters().syncs_finished, 2);
+    }
+}
+
+#[test]
+fn a_relay_restarted_empty_gets_everything_back_from_its_nodes() {
+    let mut net = Net::new([relay(), node(), node()]);
+    let links = [1, 2].map(|member| net.link(member, 0));
+    net.settle();
+    for n in 0..50 {
+        net.write(1 + n % 2, &format!("{n}"), "v");
+    }
+    net.settle();
+    for link in links {
+        net.cut(link);
+    }
+    net.restart_empty(0, relay());
+    // Only one of the two was there for this one.
+    net.write(2, "alone", "v");
+    net.link(1, 0);
+    net.link(2, 0);
+    net.settle();
+    net.assert_agreed("back");
+    assert_eq!(net.members[0].mesh.graph().len(), 51);
+}
+
+#[test]
+fn relays_can_peer_and_a_write_crosses_them_once() {
+    let mut net = Net::new([relay(), relay(), node(), node()]);
+    net.link(0, 1);
+    net.link(2, 0);
+    net.link(3, 1);
+    // A second way round: dedup ends the loop.
+    net.link(3, 0);
+    net.settle();
+    net.write(2, "f", "v");
+    net.settle();
+    net.assert_agreed("two relays");
+    for member in &net.members {
+        assert!(member.mesh.counters().puts_in <= 3);
+        assert_eq!(member.stored.len(), 1);
+    }
+}
+
+#[test]
+fn writes_of_one_field_converge_on_one_winner_in_any_order() {
+    for seed in 0..200 {
+        let context = format!("seed {seed}: change the range to {seed}..={seed} to replay");
+        let mut rng = rng(seed);
+        let mut net = Net::new([relay(), node(), node(), node()]);
+        let mut links = Vec::new();
+        for member in 1..4 {
+            links.push((member, net.link(member, 0)));
+        }
+        let mut greatest: Option<Cell> = None;
+        for _ in 0..12 {
+            match rng.random_range(0..6) {
+                0 => {
+                    let (member, link) = links.swap_remove(rng.random_range(0..links.len()));
+                    net.cut(link);
+                    links.push((member, net.link(member, 0)));
+                }
+                1 => (0..5).for_each(|_| net.deliver_any(&mut rng)),
+                _ => {
+                    let cell = Cell {
+                        stamp: Stamp::new(T + f64::from(rng.random_range(0..3_u8))).unwrap(),
+                        value: Value::text(["a", "b", "\u{ffee}", "😀"][rng.random_range(0..4)]),
+                    };
+                    let order = |cell: &Cell| (cell.stamp, cell.value.clone());
+                    greatest = greatest.max_by_key_with(cell.clone(), order);
+                    net.write_cell(rng.random_range(1..4), "same", cell);
+                }
+            }
+        }
+        net.settle_randomly(&mut rng);
+        net.assert_agreed(&context);
+        let held = net.members[0].mesh.graph().get(NODES, "same").cloned();
+        assert_eq!(held, greatest, "{context}");
+    }
+}
+
+trait MaxBy {
+    fn max_by_key_with<K: Ord>(self, other: Cell, key: impl Fn(&Cell) -> K) -> Option<Cell>;
+}
+
+impl MaxBy for Option<Cell> {
+    fn max_by_key_with<K: Ord>(self, other: Cell, key: impl Fn(&Cell) -> K) -> Option<Cell> {
+        self.into_iter().chain([other]).max_by_key(|cell| key(cell))
+    }
+}
+
+#[test]
+fn a_node_that_dials_a_gun_relay_asks_for_what_it_wants_and_pushes_what_it_holds() {
+    for greets in [true, false] {
+        let mut net = Net::new([node()]);
+        net.write(0, "held", "v");
+        let gun = net.dial_script(0);
+        if greets {
+            net.say(gun, r##"{"#":"x1","dam":"?","pid":"gunrelay"}"##);
+        } else {
+            net.pass(Duration::from_millis(1_001));
+        }
+        let said = messages(&mut net, gun);
+        let asked: Vec<_> = said
+            .iter()
+            .filter_map(|said| said["get"]["#"].as_str())
+            .collect();
+        assert_eq!(asked, [NODES, "loomdb:edges"]);
+        let pushed = said.iter().find(|said| said["put"].is_object()).unwrap();
+        assert_eq!(pushed["put"][NODES]["held"], "v");
+        // Its answer is merged; a node does not acknowledge.
+        let question = said[0]["#"].as_str().unwrap();
+        let answer = put("a1", NODES, "theirs", T, "\"w\"");
+        net.say(
+            gun,
+            answer.replace("\"put\"", &format!("\"@\":\"{question}\",\"put\"")),
+        );
+        assert_eq!(net.value(0, "theirs").as_deref(), Some("w"));
+        assert!(net.heard(gun).is_empty());
+        // It answers what it has and is silent about what it has not.
+        net.say(gun, get("q1", "missing"));
+        assert!(net.heard(gun).is_empty());
+        net.say(gun, get("q2", NODES));
+        assert_eq!(messages(&mut net, gun)[0]["@"], "q2");
+    }
+}
+
+#[test]
+fn what_a_gun_client_wrote_offline_arrives_when_it_asks_for_the_soul_again() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    net.say(b, put("p1", "s", "f", T, "\"old\""));
+    net.heard(a);
+    net.heard(b);
+    // `a` reconnected with a newer value of its own and re-asks, as gun.js does.
+    net.say(a, get("q1", "s"));
+    let said = messages(&mut net, a);
+    let pull = said.iter().find(|said| said["get"].is_object()).unwrap();
+    let question = pull["#"].as_str().unwrap();
+    let answer = put("a1", "s", "f", T + 1.0, "\"offline\"");
+    net.heard(b);
+    net.say(
+        a,
+        answer.replace("\"put\"", &format!("\"@\":\"{question}\",\"put\"")),
+    );
+    let heard = messages(&mut net, b);
+    assert_eq!(heard[0]["put"]["s"]["f"], "offline");
+    net.say(a, get("q2", "s"));
+    let again = messages(&mut net, a);
+    assert!(
+        again.iter().all(|said| said["get"].is_null()),
+        "once per connection"
+    );
+}
