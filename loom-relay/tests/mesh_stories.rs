@@ -42,8 +42,8 @@ fn a_put_reaches_everybody_else_unchanged_and_never_returns_to_its_source() {
     let frame =
         put("p1", "s", "f", T, "\"v\"").replace("\"#\":\"p1\"", "\"#\":\"p1\", \"FOO\" : 1");
     net.say(a, frame.clone());
-    assert_eq!(net.heard(b), [frame.clone()]);
-    assert_eq!(net.heard(c), [frame.clone()]);
+    assert_eq!(net.heard(b), std::slice::from_ref(&frame));
+    assert_eq!(net.heard(c), std::slice::from_ref(&frame));
     let back = messages(&mut net, a);
     assert_eq!(back.len(), 1);
     assert_eq!(
