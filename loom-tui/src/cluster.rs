@@ -4,6 +4,7 @@
 //! scenarios and the command line all speak to it; none of them knows which kind it is.
 //! `tests/backend_contract.rs` holds every backend to the promises written here.
 
+pub mod attached;
 mod child;
 mod lifecycle;
 mod link;

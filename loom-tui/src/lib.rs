@@ -2,5 +2,6 @@
 pub mod check;
 pub mod client;
 pub mod cluster;
+pub mod control;
 pub mod history;
 pub mod snapshot;
