@@ -4,4 +4,6 @@ pub mod client;
 pub mod cluster;
 pub mod control;
 pub mod history;
+pub mod probe;
 pub mod snapshot;
+pub mod stats;

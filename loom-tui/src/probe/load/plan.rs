@@ -1,0 +1,157 @@
+//! Which write comes next: a seeded choice that never looks at answers.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Map, Value};
+
+use super::{Load, Pace};
+use crate::client::{NewEdge, NewVertex, WriteOp};
+use crate::cluster::Member;
+
+/// How often each kind of write is made, relative to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mix {
+    /// New vertices.
+    pub create: u32,
+    /// Replacements of vertices made before.
+    pub update: u32,
+    /// Deletions of vertices made before.
+    pub delete: u32,
+    /// New edges between vertices made before.
+    pub edge: u32,
+}
+
+impl Default for Mix {
+    /// Only creates.
+    fn default() -> Self {
+        Self {
+            create: 1,
+            update: 0,
+            delete: 0,
+            edge: 0,
+        }
+    }
+}
+
+/// Makes up one stream of writes.
+#[derive(Debug)]
+pub struct Planner {
+    rng: StdRng,
+    mix: Mix,
+    payload_bytes: usize,
+    id_prefix: String,
+    made: u64,
+    /// Vertices made and not deleted, by where; the newest last.
+    pools: BTreeMap<Member, VecDeque<String>>,
+    /// How many of the newest are left alone: their creation may still be under way, and a write
+    /// that overtakes it would be refused for a reason that is ours.
+    spared: usize,
+}
+
+/// Vertices kept for later writes, per node.
+const POOL_MAX: usize = 10_000;
+/// Seconds of an open loop's newest vertices that are left alone.
+const SPARED_S: f64 = 2.0;
+
+impl Planner {
+    /// The `stream`th stream of a load.
+    pub fn new(load: &Load, stream: u64) -> Self {
+        let spared = match load.pace {
+            Pace::Open { per_s } => (per_s * SPARED_S).ceil() as usize,
+            // Each client has a stream of its own and waits for every answer.
+            Pace::Closed { .. } => 0,
+        };
+        Self {
+            // Streams of one seed must not repeat each other.
+            rng: StdRng::seed_from_u64(load.seed ^ stream.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+            mix: load.mix,
+            payload_bytes: load.payload_bytes,
+            id_prefix: format!("{}-{stream:x}", load.id_prefix),
+            made: 0,
+            pools: BTreeMap::new(),
+            spared: spared.min(POOL_MAX / 2),
+        }
+    }
+
+    /// The next write for a node. Updates and deletions are of vertices made at the same node.
+    pub fn next(&mut self, origin: Member) -> WriteOp {
+        self.made += 1;
+        let Mix {
+            create,
+            update,
+            delete,
+            edge,
+        } = self.mix;
+        let choice = (self.rng).random_range(0..(create + update + delete + edge).max(1));
+        let planned = if choice < update {
+            self.update(origin)
+        } else if choice < update + delete {
+            self.delete(origin)
+        } else if choice < update + delete + edge {
+            self.edge(origin)
+        } else {
+            None
+        };
+        // With nothing old enough to write again, something new is made.
+        planned.unwrap_or_else(|| self.create(origin))
+    }
+
+    fn update(&mut self, origin: Member) -> Option<WriteOp> {
+        let at = self.pick(origin)?;
+        let id = self.pools[&origin][at].clone();
+        Some(WriteOp::PutVertex(id, self.body(None)))
+    }
+
+    fn delete(&mut self, origin: Member) -> Option<WriteOp> {
+        let at = self.pick(origin)?;
+        let id = self.pools.get_mut(&origin)?.remove(at)?;
+        Some(WriteOp::DeleteVertex(id))
+    }
+
+    fn edge(&mut self, origin: Member) -> Option<WriteOp> {
+        let (from, to) = (self.pick(origin)?, self.pick(origin)?);
+        let pool = &self.pools[&origin];
+        Some(WriteOp::CreateEdge(NewEdge {
+            id: Some(format!("{}-e{:x}", self.id_prefix, self.made)),
+            from: Some(pool[from].clone()),
+            to: Some(pool[to].clone()),
+            kind: Some("custom".to_owned()),
+            ..NewEdge::default()
+        }))
+    }
+
+    fn create(&mut self, origin: Member) -> WriteOp {
+        let id = format!("{}-{:x}", self.id_prefix, self.made);
+        let body = self.body(Some(id.clone()));
+        if self.mix.update + self.mix.delete + self.mix.edge > 0 {
+            let pool = self.pools.entry(origin).or_default();
+            pool.push_back(id);
+            if pool.len() > POOL_MAX {
+                pool.pop_front();
+            }
+        }
+        WriteOp::CreateVertex(body)
+    }
+
+    /// The place of a vertex old enough to be written again.
+    fn pick(&mut self, origin: Member) -> Option<usize> {
+        let settled = self.pools.get(&origin)?.len().checked_sub(self.spared)?;
+        (settled > 0).then(|| self.rng.random_range(0..settled))
+    }
+
+    fn body(&mut self, id: Option<String>) -> NewVertex {
+        let payload: String = (0..self.payload_bytes)
+            .map(|_| char::from(self.rng.random_range(b'a'..=b'z')))
+            .collect();
+        let mut properties = Map::new();
+        properties.insert("n".to_owned(), Value::from(self.made));
+        properties.insert("payload".to_owned(), Value::from(payload));
+        NewVertex {
+            id,
+            kind: Some("custom".to_owned()),
+            properties: Some(properties),
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Those who wait for something to be shown, and why they wait in vain.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Probe;
+use super::desk::Command;
+use super::ledger::{Class, Ledger, Standing, WriteId};
+use crate::client::{Key, Outcome, Stamp};
+use crate::cluster::Member;
+
+/// A record in some state: at this stamp or a later one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// Which record.
+    pub key: Key,
+    /// The least stamp that will do.
+    pub at_least: Stamp,
+    /// Whether an observer that has no such record will do too: it was deleted.
+    pub or_absent: bool,
+}
+
+/// It was not seen in time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSeen {
+    /// These have not shown it.
+    #[error("not shown by {}", names(.0))]
+    Missing(Vec<Member>),
+    /// It was not even acknowledged.
+    #[error("not acknowledged")]
+    NotAcked,
+    /// It was refused, its outcome is unknown, or the ledger had no room for it.
+    #[error("not followed: it was refused, nobody knows what became of it, or the ledger was full")]
+    NotFollowed,
+    /// The probe has stopped.
+    #[error("the probe has stopped")]
+    Stopped,
+}
+
+/// What kept the cluster from being quiet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotQuiet {
+    /// User writes sent and not answered.
+    pub in_flight: u64,
+    /// Acked user writes that one of the observers has not shown.
+    pub unseen: u64,
+    /// Age of the oldest of them.
+    pub oldest: Option<Duration>,
+    /// How many each observer has not shown.
+    pub behind: BTreeMap<Member, u64>,
+    /// Some of their keys, oldest first.
+    pub examples: Vec<Key>,
+}
+
+const EXAMPLES_MAX: usize = 10;
+
+impl NotQuiet {
+    /// `None` when it is quiet after all.
+    pub(super) fn why(ledger: &Ledger, observers: &[Member], now: Duration) -> Option<Self> {
+        if ledger.is_quiet(observers) {
+            return None;
+        }
+        let mut why = Self {
+            in_flight: ledger.user_in_flight(),
+            ..Self::default()
+        };
+        for mut unseen in ledger.unseen(Duration::ZERO) {
+            unseen.missing.retain(|member| observers.contains(member));
+            if unseen.class != Class::User || unseen.missing.is_empty() {
+                continue;
+            }
+            for member in unseen.missing {
+                *why.behind.entry(member).or_default() += 1;
+            }
+            why.unseen += 1;
+            // The first is the oldest.
+            why.oldest = why.oldest.or(Some(now.saturating_sub(unseen.intended)));
+            if why.examples.len() < EXAMPLES_MAX {
+                why.examples.push(unseen.key);
+            }
+        }
+        Some(why)
+    }
+}
+
+impl fmt::Display for NotQuiet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if self.in_flight > 0 {
+            parts.push(format!("{} writes not answered", self.in_flight));
+        }
+        if let Some(oldest) = self.oldest {
+            let count = self.unseen;
+            parts.push(format!(
+                "{count} acknowledged writes not shown everywhere, the oldest for {oldest:.1?}"
+            ));
+        }
+        for (member, behind) in &self.behind {
+            parts.push(format!("{member} is behind by {behind}"));
+        }
+        if !self.examples.is_empty() {
+            let keys: Vec<_> = self.examples.iter().map(Key::to_string).collect();
+            parts.push(format!("such as {}", keys.join(", ")));
+        }
+        f.write_str(&parts.join("; "))
+    }
+}
+
+impl std::error::Error for NotQuiet {}
+
+fn names(members: &[Member]) -> String {
+    let names: Vec<_> = members.iter().map(Member::to_string).collect();
+    names.join(", ")
+}
+
+/// Asks every observer once and listens meanwhile: the feed does not repeat what it told before.
+pub(super) async fn await_shown(
+    probe: &Probe,
+    goal: &Goal,
+    observers: Vec<Member>,
+    within: Duration,
+) -> Result<(), NotSeen> {
+    let desk = &probe.shared.desk;
+    let (reply, shown) = oneshot::channel();
+    desk.tell(Command::AwaitShown(goal.clone(), observers.clone(), reply))
+        .await;
+    let ask = async {
+        let questions = observers.iter().filter_map(|member| {
+            let client = probe.client(*member)?.clone().with_timeout(within);
+            Some(async move {
+                match client.shown(&goal.key).await {
+                    Outcome::Ok(shown) => {
+                        let stamp = shown.map(|shown| shown.state);
+                        desk.tell(Command::Answered(*member, goal.key.clone(), stamp))
+                            .await;
+                    }
+                    // Whoever does not answer will have to show it.
+                    Outcome::Fail(_) | Outcome::Info(_) => {}
+                }
+            })
+        });
+        futures_util::future::join_all(questions).await;
+        std::future::pending::<()>().await;
+    };
+    let answer = tokio::time::timeout(within, async {
+        tokio::select! {
+            answer = shown => answer,
+            () = ask => unreachable!("asking ends in waiting"),
+        }
+    })
+    .await;
+    match answer {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(NotSeen::Stopped),
+        Err(_) => {
+            let (reply, missing) = oneshot::channel();
+            desk.tell(Command::WhoHasNotShown(goal.clone(), observers, reply))
+                .await;
+            Err(missing.await.map_or(NotSeen::Stopped, NotSeen::Missing))
+        }
+    }
+}
+
+/// Everyone who waits. At most one entry per waiting caller; those who left are forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    writes: Vec<(WriteId, Vec<Member>, oneshot::Sender<WriteAnswer>)>,
+    records: BTreeMap<Key, Vec<RecordWaiter>>,
+    quiet: Vec<(Vec<Member>, oneshot::Sender<()>)>,
+}
+
+type WriteAnswer = Result<Option<Duration>, NotSeen>;
+
+#[derive(Debug)]
+struct RecordWaiter {
+    goal: Goal,
+    missing: Vec<Member>,
+    reply: Option<oneshot::Sender<()>>,
+}
+
+impl Waiting {
+    pub(super) fn for_write(
+        &mut self,
+        id: WriteId,
+        observers: Vec<Member>,
+        reply: oneshot::Sender<WriteAnswer>,
+    ) {
+        self.writes.push((id, observers, reply));
+    }
+
+    pub(super) fn for_quiet(&mut self, observers: Vec<Member>, reply: oneshot::Sender<()>) {
+        self.quiet.push((observers, reply));
+    }
+
+    pub(super) fn for_record(
+        &mut self,
+        goal: &Goal,
+        observers: Vec<Member>,
+        reply: oneshot::Sender<()>,
+        ledger: &Ledger,
+    ) {
+        let mut missing = observers;
+        missing.retain(|observer| {
+            (ledger.latest(*observer, &goal.key)).is_none_or(|latest| latest < goal.at_least)
+        });
+        let waiters = self.records.entry(goal.key.clone()).or_default();
+        waiters.retain(RecordWaiter::is_waiting);
+        waiters.push(RecordWaiter {
+            goal: goal.clone(),
+            missing,
+            reply: Some(reply),
+        });
+        self.answer(&goal.key);
+    }
+
+    pub(super) fn shown(&mut self, observer: Member, key: &Key, stamp: Stamp) {
+        self.on(observer, key, |goal| goal.at_least <= stamp);
+    }
+
+    pub(super) fn absent(&mut self, observer: Member, key: &Key) {
+        self.on(observer, key, |goal| goal.or_absent);
+    }
+
+    pub(super) fn listed(&mut self, observer: Member, records: &BTreeMap<Key, Stamp>) {
+        let keys: Vec<_> = self.records.keys().cloned().collect();
+        for key in keys {
+            match records.get(&key) {
+                Some(stamp) => self.shown(observer, &key, *stamp),
+                None => self.absent(observer, &key),
+            }
+        }
+    }
+
+    /// Who has not shown this to the one who waits for it.
+    pub(super) fn missing(&self, goal: &Goal, observers: &[Member]) -> Vec<Member> {
+        (self.records.get(&goal.key))
+            .and_then(|waiters| waiters.iter().rev().find(|waiter| waiter.goal == *goal))
+            .map_or_else(|| observers.to_vec(), |waiter| waiter.missing.clone())
+    }
+
+    /// Answers whoever waits for writes or quiet and has it now.
+    pub(super) fn settle(&mut self, ledger: &Ledger) {
+        let waiting = std::mem::take(&mut self.writes);
+        for (id, observers, reply) in waiting {
+            let answer = match ledger.standing(id) {
+                Standing::InFlight => None,
+                Standing::Missing(missing) => {
+                    (!missing.iter().any(|m| observers.contains(m))).then_some(Ok(None))
+                }
+                Standing::Seen(worst) => Some(Ok(worst)),
+                Standing::NotFollowed => Some(Err(NotSeen::NotFollowed)),
+            };
+            match answer {
+                Some(answer) => {
+                    let _ = reply.send(answer);
+                }
+                None if !reply.is_closed() => self.writes.push((id, observers, reply)),
+                None => {}
+            }
+        }
+        let waiting = std::mem::take(&mut self.quiet);
+        for (observers, reply) in waiting {
+            if ledger.is_quiet(&observers) {
+                let _ = reply.send(());
+            } else if !reply.is_closed() {
+                self.quiet.push((observers, reply));
+            }
+        }
+    }
+
+    fn on(&mut self, observer: Member, key: &Key, enough: impl Fn(&Goal) -> bool) {
+        let Some(waiters) = self.records.get_mut(key) else {
+            return;
+        };
+        for waiter in waiters.iter_mut().filter(|waiter| enough(&waiter.goal)) {
+            waiter.missing.retain(|missing| *missing != observer);
+        }
+        self.answer(key);
+    }
+
+    fn answer(&mut self, key: &Key) {
+        let Some(waiters) = self.records.get_mut(key) else {
+            return;
+        };
+        for waiter in waiters
+            .iter_mut()
+            .filter(|waiter| waiter.missing.is_empty())
+        {
+            if let Some(reply) = waiter.reply.take() {
+                let _ = reply.send(());
+            }
+        }
+        waiters.retain(|waiter| waiter.reply.is_some());
+        if waiters.is_empty() {
+            self.records.remove(key);
+        }
+    }
+}
+
+impl RecordWaiter {
+    fn is_waiting(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    }
+}
