@@ -61,8 +61,8 @@ impl<'a> Item<'a> {
 pub enum Merged {
     /// It won and is held now.
     Taken(Change),
-    /// What was held stays.
-    Kept,
+    /// What was held stays; this is what lost.
+    Kept(Write),
     /// It comes from the future: offer it again when the clock has reached its stamp.
     Deferred(Write),
 }
@@ -130,7 +130,7 @@ impl Graph {
     pub fn merge(&mut self, write: Write, clock: Stamp, from: Option<PeerId>) -> Merged {
         let held = self.get(&write.soul, &write.field);
         match ham::decide(held, &write.cell, clock) {
-            Decision::Keep => Merged::Kept,
+            Decision::Keep => Merged::Kept(write),
             Decision::Defer(_) => Merged::Deferred(write),
             Decision::Take => {
                 let was = self.put(write.clone());
@@ -145,6 +145,12 @@ impl Graph {
         if ham::decide(held, &write.cell, write.cell.stamp) == Decision::Take {
             self.put(write);
         }
+    }
+
+    /// Holds a write whatever has won before. No protocol wants this: it plants a fault for testers
+    /// to find.
+    pub(crate) fn overrule(&mut self, write: Write) {
+        self.put(write);
     }
 
     fn put(&mut self, write: Write) -> Option<Cell> {

@@ -53,6 +53,9 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
 /// How long a peer we dialled has to greet before it is taken for one that never does.
 pub const GREETING_WITHIN: Duration = Duration::from_secs(1);
 
+/// Most writes that lost remembered between two calls of [`Mesh::take_beaten`]; they only inform.
+const BEATEN_MAX: usize = 4_096;
+
 /// One member of a GUN mesh.
 #[derive(Debug)]
 pub struct Mesh {
@@ -67,6 +70,7 @@ pub struct Mesh {
     timers: BTreeSet<(Mono, PeerId, Timer)>,
     acks: Acks,
     deferred: Deferred,
+    beaten: Vec<Write>,
     counters: Counters,
 }
 
@@ -102,6 +106,7 @@ impl Mesh {
             timers: BTreeSet::new(),
             acks: Acks::default(),
             deferred: Deferred::default(),
+            beaten: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -131,6 +136,18 @@ impl Mesh {
         }
         turn.spread_changes_since(0, Audience::everyone());
         self.finish(turn)
+    }
+
+    /// The writes that lost their merge since the last call against another value; empty unless
+    /// [`MeshConfig::keeps_beaten`].
+    pub fn take_beaten(&mut self) -> Vec<Write> {
+        std::mem::take(&mut self.beaten)
+    }
+
+    /// Holds a write whatever has won before. No protocol wants this: it plants a fault for testers
+    /// to find.
+    pub fn overrule(&mut self, write: Write) {
+        self.graph.overrule(write);
     }
 
     /// What is held.

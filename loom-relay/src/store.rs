@@ -45,6 +45,17 @@ pub enum Durability {
     None,
 }
 
+impl fmt::Display for Durability {
+    /// As the command line takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Sync => "sync",
+            Self::Os => "os",
+            Self::None => "none",
+        })
+    }
+}
+
 /// Why the store could not keep or read something.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}: {cause}")]

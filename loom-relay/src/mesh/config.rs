@@ -11,6 +11,8 @@ pub struct MeshConfig {
     pub answers_missing: bool,
     /// What to ask of a peer that we dialled and that is not Loom.
     pub interest: Interest,
+    /// Keep writes that lost for [`super::Mesh::take_beaten`].
+    pub keeps_beaten: bool,
 }
 
 /// What is wanted of a peer without reconciliation.
@@ -29,6 +31,7 @@ impl MeshConfig {
             acks_puts: true,
             answers_missing: true,
             interest: Interest::Held,
+            keeps_beaten: false,
         }
     }
 
@@ -38,6 +41,7 @@ impl MeshConfig {
             acks_puts: false,
             answers_missing: false,
             interest: Interest::Souls(interest),
+            keeps_beaten: true,
         }
     }
 }

@@ -7,10 +7,10 @@ use crate::graph::Merged;
 use crate::model::{PeerId, Write};
 use crate::wire::{Body, FieldQuery, Get, Id, Message, SoulQuery, encode};
 
-use super::Mesh;
 use super::link::Link;
 use super::seen::Origin;
 use super::turn::{Audience, Turn};
+use super::{BEATEN_MAX, Mesh};
 
 impl Mesh {
     /// Takes one message.
@@ -218,8 +218,22 @@ impl Mesh {
                 self.clock.observe(change.write.cell.stamp);
                 turn.changes.push(change);
             }
-            Merged::Kept => self.counters.fields_kept += 1,
+            Merged::Kept(write) => {
+                self.counters.fields_kept += 1;
+                self.note_beaten(write);
+            }
             Merged::Deferred(write) => self.defer(write, from),
+        }
+    }
+
+    /// A repeat of what is held has not been beaten by anything.
+    fn note_beaten(&mut self, write: Write) {
+        if !self.config.keeps_beaten || self.beaten.len() == BEATEN_MAX {
+            return;
+        }
+        let held = self.graph.get(&write.soul, &write.field);
+        if held.is_none_or(|held| held.value != write.cell.value) {
+            self.beaten.push(write);
         }
     }
 
