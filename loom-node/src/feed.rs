@@ -119,6 +119,11 @@ impl Feed {
         }
     }
 
+    /// The newest change's place.
+    pub fn cursor(&self) -> Cursor {
+        lock(&self.ring).cursor()
+    }
+
     /// How many readers are open.
     pub fn readers(&self) -> usize {
         // One subscription belongs to the `Follow` the HTTP side keeps; it never sleeps on it.

@@ -156,6 +156,14 @@ impl Index {
         }
     }
 
+    /// Whether an edge like this misses an end right now.
+    pub fn would_dangle(&self, row: &Row) -> bool {
+        let vertices = &self.nodes.by_id;
+        row.ends.as_ref().is_some_and(|ends| {
+            !vertices.contains_key(&ends.from) || !vertices.contains_key(&ends.to)
+        })
+    }
+
     fn found(&self, row: &Arc<Row>) -> Found {
         Found {
             row: row.clone(),
@@ -173,14 +181,10 @@ impl Index {
     }
 
     fn recheck_edge(&mut self, edge: &Row) {
-        let vertices = &self.nodes.by_id;
-        let whole = (edge.ends.as_ref()).is_none_or(|ends| {
-            vertices.contains_key(&ends.from) && vertices.contains_key(&ends.to)
-        });
-        if whole {
-            self.dangling.remove(&edge.id);
-        } else {
+        if self.would_dangle(edge) {
             self.dangling.insert(edge.id.clone());
+        } else {
+            self.dangling.remove(&edge.id);
         }
     }
 

@@ -1,8 +1,25 @@
-//! A LoomDB node.
+//! A LoomDB node: typed vertices and edges over REST, synchronised through a GUN relay.
+//!
+//! Read it in this order:
+//!
+//! 1. [`record`]: what a vertex and an edge are, and what a user may write into one.
+//! 2. [`index`], [`feed`], [`history`], [`stats`]: what a node keeps beside its graph.
+//! 3. [`replica`]: the node without IO; loom-relay's driver runs it.
+//! 4. [`rest`]: HTTP in front of it.
+//! 5. [`config`], `serve`: a program of it all.
 
+pub mod config;
 pub mod feed;
 pub mod history;
 pub mod index;
 pub mod limits;
+mod plant;
 pub mod record;
+pub mod replica;
+pub mod rest;
+mod serve;
 pub mod stats;
+
+pub use config::{InvalidConfig, NodeArgs, NodeConfig};
+pub use plant::Plant;
+pub use serve::{ServeError, run, run_config, serve};

@@ -1,0 +1,264 @@
+//! The node without IO: a mesh that holds the graph, and what makes records of it.
+//!
+//! [`Replica`] is a [`Machine`], run by loom-relay's driver. Whatever wins its merge, from a client
+//! or from a peer, comes out of the mesh as [`Effect::Persist`] and takes one path from there:
+//! index, feed, history, counters. Only acknowledgements wait for the store.
+
+mod apply;
+mod command;
+mod legacy;
+mod write;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use loom_relay::clock::{Mono, Now};
+use loom_relay::graph::{Graph, Root};
+use loom_relay::machine::{Commit, Effect, Input, Machine};
+use loom_relay::mesh::{Mesh, MeshConfig, SyncView};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+
+pub use self::command::{Command, Digest, Outcome, Refused, Reply, Status, Wish, Written};
+use crate::feed::{Feed, Follow, Limits};
+use crate::history::History;
+use crate::index::{Index, Row};
+use crate::plant::{Plant, Saboteur};
+use crate::record::Table;
+use crate::record::id::IdSource;
+use crate::stats::Stats;
+
+/// The soul canaries are written under, one field per node.
+pub const CANARY_SOUL: &str = "loom:canary";
+
+/// What kind of replica.
+#[derive(Clone, Debug)]
+pub struct ReplicaConfig {
+    /// This node's name: in `createdBy`, and the field of its canary.
+    pub node_id: Arc<str>,
+    /// Also write the index souls that original LoomDB nodes answer filtered queries from.
+    pub legacy_index: bool,
+    /// How much the change feed remembers.
+    pub feed: Limits,
+    /// A fault to be found.
+    pub plant: Option<Plant>,
+    /// Makes ids and the feed's epoch; random, or fixed for a simulation.
+    pub seed: u64,
+}
+
+/// One node's state.
+#[derive(Debug)]
+pub struct Replica {
+    config: ReplicaConfig,
+    mesh: Mesh,
+    index: Index,
+    feed: Feed,
+    history: History,
+    stats: Stats,
+    ids: IdSource,
+    /// Values under the record souls that are no records.
+    foreign: BTreeSet<(Table, Arc<str>)>,
+    /// Answers to writes, in order of the commits they wait for.
+    waiting: VecDeque<(Commit, Acknowledge)>,
+    issued: Commit,
+    durable: Commit,
+    /// Own changes made while no link was up, until one has been reconciled.
+    unsent: usize,
+    links: usize,
+    saboteur: Option<Saboteur>,
+}
+
+/// An answer that is ready but for the store.
+#[derive(Debug)]
+enum Acknowledge {
+    One(Reply<Outcome>, Outcome),
+    Many(Reply<Vec<Outcome>>, Vec<Outcome>),
+    Canary(Reply<()>),
+}
+
+impl Acknowledge {
+    fn send(self) {
+        // Whoever asked may have hung up.
+        match self {
+            Self::One(reply, outcome) => drop(reply.send(outcome)),
+            Self::Many(reply, outcomes) => drop(reply.send(outcomes)),
+            Self::Canary(reply) => {
+                let _ = reply.send(());
+            }
+        }
+    }
+}
+
+impl Replica {
+    /// A node that holds `graph`, as its store had it.
+    pub fn new(config: ReplicaConfig, graph: Graph) -> Self {
+        use rand::RngExt as _;
+        let mut rng = StdRng::seed_from_u64(config.seed);
+        let souls = Table::ALL.iter().map(|table| table.soul());
+        let interest = souls.chain([CANARY_SOUL]).map(Into::into).collect();
+        let mesh = Mesh::new(MeshConfig::node(interest), graph, rng.random());
+        let mut replica = Self {
+            feed: Feed::new(rng.random(), config.feed),
+            saboteur: config.plant.map(Saboteur::new),
+            config,
+            mesh,
+            index: Index::default(),
+            history: History::default(),
+            stats: Stats::default(),
+            ids: IdSource::new(rng),
+            foreign: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            issued: Commit(0),
+            durable: Commit(0),
+            unsent: 0,
+            links: 0,
+        };
+        replica.index_graph();
+        replica
+    }
+
+    /// Opens readers of the change feed.
+    pub fn follow(&self) -> Follow {
+        self.feed.follow()
+    }
+
+    /// Shows what the graph already holds; nothing of it is a change.
+    fn index_graph(&mut self) {
+        for table in Table::ALL {
+            let Some(vertex) = self.mesh.graph().vertex(table.soul()) else {
+                continue;
+            };
+            for (field, cell) in vertex.iter() {
+                match apply::read(table, field, cell) {
+                    Ok(Some(record)) => {
+                        let row = Arc::new(Row::new(&record, cell.stamp));
+                        self.index.put(&row);
+                    }
+                    Ok(None) => {}
+                    Err(_) => {
+                        self.foreign.insert((table, field.as_str().into()));
+                    }
+                }
+            }
+        }
+    }
+
+    fn on_command(&mut self, command: Command, now: Now, effects: &mut Vec<Effect>) {
+        // Reads answer at once; whoever asked may have hung up.
+        match command {
+            Command::Write(wish, reply) => self.on_write(wish, reply, now, effects),
+            Command::WriteMany(wishes, reply) => self.on_write_many(wishes, reply, now, effects),
+            Command::Canary(value, reply) => self.on_canary(&value, reply, now, effects),
+            Command::Get(table, id, reply) => drop(reply.send(self.index.get(table, &id))),
+            Command::List(query, reply) => drop(reply.send(self.index.list(&query))),
+            Command::Digest(reply) => drop(reply.send(self.digest())),
+            Command::Status(reply) => drop(reply.send(self.status())),
+            Command::History(reply) => drop(reply.send(self.history.entries())),
+            Command::ClearHistory(reply) => {
+                self.history.clear();
+                let _ = reply.send(());
+            }
+            Command::ResetStats(reply) => {
+                self.stats = Stats::default();
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn digest(&self) -> Digest {
+        let mut root = Root::default();
+        for table in Table::ALL {
+            root.add(self.mesh.graph().soul_root(table.soul()));
+        }
+        Digest {
+            hex: root.hex(),
+            nodes: self.index.len(Table::Nodes),
+            edges: self.index.len(Table::Edges),
+            deferred: self.mesh.deferred().count,
+        }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            stats: self.stats.clone(),
+            nodes: self.index.len(Table::Nodes),
+            edges: self.index.len(Table::Edges),
+            dangling: self.index.dangling(),
+            foreign: self.foreign.len(),
+            history: self.history.len(),
+            readers: self.feed.readers(),
+            deferred: self.mesh.deferred().count,
+            unsent: self.unsent,
+            commits_waiting: (self.issued.0 - self.durable.0) as usize,
+            mesh: self.mesh.counters().entries(),
+        }
+    }
+
+    /// Answers with `ready` once everything up to `commit` is durable.
+    fn acknowledge(&mut self, commit: Option<Commit>, ready: Acknowledge) {
+        match commit {
+            Some(commit) if commit > self.durable => self.waiting.push_back((commit, ready)),
+            _ => ready.send(),
+        }
+    }
+
+    fn on_committed(&mut self, commit: Commit) {
+        self.durable = self.durable.max(commit);
+        let ready = self
+            .waiting
+            .partition_point(|(after, _)| *after <= self.durable);
+        self.waiting
+            .drain(..ready)
+            .for_each(|(_, ready)| ready.send());
+    }
+
+    /// What was written while nobody heard it has been reconciled with some link.
+    fn note_reconciled(&mut self) {
+        let told = self.mesh.links().any(|link| {
+            let reconciled = matches!(link.sync, SyncView::Done { .. });
+            reconciled || link.is_loom == Some(false)
+        });
+        if told {
+            self.unsent = 0;
+        }
+    }
+}
+
+impl Machine for Replica {
+    type Command = Command;
+
+    fn handle(&mut self, input: Input<Command>, now: Now, effects: &mut Vec<Effect>) {
+        let news = effects.len();
+        let input = match input {
+            Input::Command(command) => return self.on_command(command, now, effects),
+            Input::Heard { frame, .. } if self.is_dropped(&frame) => return,
+            Input::Heard { peer, frame } => Input::Heard { peer, frame },
+            Input::PeerUp { peer, side } => {
+                self.links += 1;
+                Input::PeerUp { peer, side }
+            }
+            Input::PeerDown { peer } => {
+                self.links = self.links.saturating_sub(1);
+                Input::PeerDown { peer }
+            }
+            Input::Committed(commit) => {
+                self.on_committed(commit);
+                Input::Committed(commit)
+            }
+            Input::Oversized { peer } => Input::Oversized { peer },
+            Input::Deadline => Input::Deadline,
+        };
+        self.mesh.handle(input, now, effects);
+        self.absorb(now, news, effects);
+        if self.unsent > 0 && self.links > 0 {
+            self.note_reconciled();
+        }
+    }
+
+    fn deadline(&self) -> Option<Mono> {
+        self.mesh.deadline()
+    }
+}
+
+#[cfg(test)]
+mod tests;

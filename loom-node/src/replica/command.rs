@@ -1,0 +1,150 @@
+//! What the rest of the process may ask of a replica, and what it answers.
+//!
+//! Reads are answered at once. Writes are answered when they are as durable as the node promises;
+//! if the node stops before that, the reply is dropped and nobody knows.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use crate::feed::Event;
+use crate::index::{Found, Page, Query};
+use crate::record::Table;
+use crate::record::draft::Draft;
+use crate::record::invalid::Invalid;
+use crate::record::patch::Patch;
+use crate::stats::Stats;
+
+/// Where an answer goes. The asker may have left, which is no concern of the replica.
+pub type Reply<T> = oneshot::Sender<T>;
+
+/// One request.
+#[derive(Debug)]
+pub enum Command {
+    /// Change one record.
+    Write(Wish, Reply<Outcome>),
+    /// Change several; they become durable together, each is answered by itself, in order.
+    WriteMany(Vec<Wish>, Reply<Vec<Outcome>>),
+    /// Show one record.
+    Get(Table, String, Reply<Option<Found>>),
+    /// List records.
+    List(Query, Reply<Page>),
+    /// Write this node's canary; answered when durable.
+    Canary(String, Reply<()>),
+    /// Fingerprint the graph.
+    Digest(Reply<Digest>),
+    /// Counters and sizes.
+    Status(Reply<Status>),
+    /// The newest changes, oldest first.
+    History(Reply<Vec<Arc<Event>>>),
+    /// Forget the history.
+    ClearHistory(Reply<()>),
+    /// Set the counters to zero.
+    ResetStats(Reply<()>),
+}
+
+/// A change somebody wants.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Wish {
+    /// Create a record, or replace it; with `if_absent` only create.
+    Put {
+        /// What it is to say.
+        draft: Draft,
+        /// Refuse when there is one.
+        if_absent: bool,
+    },
+    /// Change parts of a record.
+    Patch {
+        /// Where.
+        table: Table,
+        /// Which.
+        id: String,
+        /// How.
+        patch: Patch,
+    },
+    /// Take a record away.
+    Delete {
+        /// Where.
+        table: Table,
+        /// Which.
+        id: String,
+    },
+}
+
+/// How a wish ended.
+pub type Outcome = Result<Written, Refused>;
+
+/// A wish that came true.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Written {
+    /// There was none before.
+    Created(Found),
+    /// There was one before.
+    Replaced(Found),
+    /// It is gone.
+    Deleted,
+}
+
+/// Why a wish did not come true; nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It was to be created only if absent.
+    #[error("{} \"{id}\" exists already: leave out if_absent (or If-None-Match) to replace it", .table.noun())]
+    Exists {
+        /// Where.
+        table: Table,
+        /// Which.
+        id: String,
+    },
+    /// There is nothing to change.
+    #[error("{} \"{id}\" does not exist on this node: create it with POST /{table}, or wait if another node just wrote it", .table.noun())]
+    Missing {
+        /// Where.
+        table: Table,
+        /// Which.
+        id: String,
+    },
+    /// The result would not be a record.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
+/// A fingerprint of all records; equal on replicas that hold the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// 64 hex digits over every (soul, field, state, value), deletions included.
+    pub hex: String,
+    /// Vertices that can be listed.
+    pub nodes: usize,
+    /// Edges that can be listed.
+    pub edges: usize,
+    /// Writes from the future, waiting for this node's clock.
+    pub deferred: usize,
+}
+
+/// How a replica is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// What it has done.
+    pub stats: Stats,
+    /// Vertices that can be listed.
+    pub nodes: usize,
+    /// Edges that can be listed.
+    pub edges: usize,
+    /// Edges with a missing end.
+    pub dangling: usize,
+    /// Values under the record souls that are no records.
+    pub foreign: usize,
+    /// Entries of the history.
+    pub history: usize,
+    /// Followers of the change feed.
+    pub readers: usize,
+    /// Writes from the future, waiting for this node's clock.
+    pub deferred: usize,
+    /// Own changes made while no link was up, not reconciled with any since.
+    pub unsent: usize,
+    /// Commits not yet durable.
+    pub commits_waiting: usize,
+    /// What the mesh counts: name, meaning, total.
+    pub mesh: Vec<(&'static str, &'static str, u64)>,
+}

@@ -1,0 +1,248 @@
+//! How the node is doing, for people, for Prometheus, and for probes; and how to stop it.
+
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use loom_relay::metrics::{self, Exposition};
+use serde_json::{Value as Json, json};
+
+use super::app::App;
+use super::body::JsonBody;
+use super::error::ApiError;
+use super::{Route, answer};
+use crate::limits::CANARY_BYTES_MAX;
+use crate::replica::{Command, Status};
+
+/// `GET /`: for people who open the address in a browser.
+pub(super) async fn hello(State(app): State<App>) -> String {
+    let node = &app.config().node_id;
+    let mut page = format!("LoomDB node {node}\n\n");
+    for Route { method, path, .. } in super::routes() {
+        let _ = writeln!(page, "{method:6} {path}");
+    }
+    page.push_str("\nGET /openapi.json describes them.\n");
+    page
+}
+
+/// `GET /health`. A node cut off from its relay is healthy and says so: it takes reads and writes.
+pub(super) async fn health(State(app): State<App>) -> Result<Response, ApiError> {
+    let status = app.ask(Command::Status).await?;
+    let sync = sync(&app, &status).await;
+    let connected = sync["connected"] == true;
+    let mut problems = Vec::new();
+    let peers = &app.config().peers;
+    if peers.is_empty() {
+        problems.push("no relay is configured: set GUN_PEERS".to_owned());
+    } else if !connected {
+        let peers = peers.join(", ");
+        problems.push(format!(
+            "no relay answers (trying {peers}): writes wait here until one does"
+        ));
+    }
+    if status.deferred > 0 {
+        let count = status.deferred;
+        problems.push(format!(
+            "{count} writes are stamped later than this node's clock and wait for it: compare clocks"
+        ));
+    }
+    let stats = stats_json(&status);
+    let node_id = &*app.config().node_id;
+    Ok(answer::json(
+        StatusCode::OK,
+        &json!({
+            "nodeId": node_id,
+            "healthy": true,
+            "problems": problems,
+            "sync": sync,
+            "stats": stats,
+        }),
+    ))
+}
+
+/// `GET /stats`.
+pub(super) async fn stats(State(app): State<App>) -> Result<Response, ApiError> {
+    let status = app.ask(Command::Status).await?;
+    let sync = sync(&app, &status).await;
+    Ok(answer::json(
+        StatusCode::OK,
+        &json!({
+            "nodeId": &*app.config().node_id,
+            "stats": stats_json(&status),
+            "syncStatus": sync,
+            "graph": {
+                "nodes": status.nodes,
+                "edges": status.edges,
+                "dangling": status.dangling,
+                "foreign": status.foreign,
+            },
+            "durability": app.config().durability.to_string(),
+        }),
+    ))
+}
+
+fn stats_json(status: &Status) -> Json {
+    serde_json::to_value(&status.stats).expect("counters serialise")
+}
+
+/// LoomDB's `sync` object, with true values.
+async fn sync(app: &App, status: &Status) -> Json {
+    let links = app.live_links().await;
+    json!({
+        "connected": !links.is_empty(),
+        "subscriptions": status.readers,
+        "pendingChanges": status.unsent + status.deferred,
+        "changeHistory": status.history,
+        "circuitBreakers": {},
+    })
+}
+
+/// `POST /stats/reset`.
+pub(super) async fn reset_stats(State(app): State<App>) -> Result<Response, ApiError> {
+    app.ask(Command::ResetStats).await?;
+    Ok(answer::success())
+}
+
+/// `GET /history`.
+pub(super) async fn history(State(app): State<App>) -> Result<Response, ApiError> {
+    Ok(answer::history(app.ask(Command::History).await?))
+}
+
+/// `POST /history/clear`.
+pub(super) async fn clear_history(State(app): State<App>) -> Result<Response, ApiError> {
+    app.ask(Command::ClearHistory).await?;
+    Ok(answer::success())
+}
+
+/// `GET /digest`.
+pub(super) async fn digest(State(app): State<App>) -> Result<Response, ApiError> {
+    let digest = app.ask(Command::Digest).await?;
+    Ok(answer::json(
+        StatusCode::OK,
+        &json!({
+            "success": true,
+            "nodeId": &*app.config().node_id,
+            "digest": digest.hex,
+            "nodes": digest.nodes,
+            "edges": digest.edges,
+            "deferred": digest.deferred,
+        }),
+    ))
+}
+
+/// `PUT /canary`: a mark that travels like a record and is none.
+pub(super) async fn canary(
+    State(app): State<App>,
+    JsonBody(body): JsonBody,
+) -> Result<Response, ApiError> {
+    let value = match body.get("value") {
+        Some(Json::String(value)) if value.len() <= CANARY_BYTES_MAX => value.clone(),
+        _ => {
+            let error = format!(
+                "the body must be {{\"value\":\"…\"}} with at most {CANARY_BYTES_MAX} bytes of text"
+            );
+            return Err(ApiError::bad_request("invalid_value", error));
+        }
+    };
+    app.ask(|reply| Command::Canary(value, reply)).await?;
+    let origin = &*app.config().node_id;
+    Ok(answer::json(
+        StatusCode::OK,
+        &json!({"success": true, "origin": origin}),
+    ))
+}
+
+/// `POST /shutdown`: answers, then the node stores what it has and ends.
+pub(super) async fn shutdown(State(app): State<App>) -> Response {
+    app.stop();
+    answer::json(
+        StatusCode::OK,
+        &json!({"success": true, "message": "Shutting down..."}),
+    )
+}
+
+/// `GET /metrics`.
+pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
+    let status = app.ask(Command::Status).await?;
+    let connected = !app.live_links().await.is_empty();
+    let mut page = Exposition::default();
+    let mut gauge = |name: &str, help: &str, value: usize| {
+        page.gauge(&format!("loom_node_{name}"), help, value as f64);
+    };
+    gauge("nodes", "Vertices that can be listed.", status.nodes);
+    gauge("edges", "Edges that can be listed.", status.edges);
+    gauge(
+        "edges_dangling",
+        "Edges with a missing end.",
+        status.dangling,
+    );
+    gauge(
+        "values_foreign",
+        "Values under the record souls that are no records.",
+        status.foreign,
+    );
+    gauge(
+        "writes_deferred",
+        "Writes from the future, waiting for the clock.",
+        status.deferred,
+    );
+    gauge(
+        "commits_waiting",
+        "Commits not yet durable.",
+        status.commits_waiting,
+    );
+    gauge(
+        "feed_readers",
+        "Followers of the change feed.",
+        status.readers,
+    );
+    gauge(
+        "sync_connected",
+        "1 while a relay answers.",
+        usize::from(connected),
+    );
+    let mut counter = |name: &str, help: &str, value: u64| {
+        page.counter(&format!("loom_node_{name}_total"), help, value);
+    };
+    let stats = &status.stats;
+    counter(
+        "nodes_created",
+        "Vertices created through the API.",
+        stats.nodes_created,
+    );
+    counter(
+        "edges_created",
+        "Edges created through the API.",
+        stats.edges_created,
+    );
+    counter(
+        "local_updates",
+        "Records changed or deleted through the API.",
+        stats.local_updates,
+    );
+    counter(
+        "remote_changes",
+        "Records changed by other peers' writes.",
+        stats.remote_changes,
+    );
+    counter(
+        "conflicts",
+        "Writes that lost against one their writer had not seen.",
+        stats.conflicts,
+    );
+    for (name, help, value) in &status.mesh {
+        counter(&format!("mesh_{name}"), help, *value);
+    }
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+    let answers: Vec<_> = classes.into_iter().zip(app.answers()).collect();
+    page.labelled_counter(
+        "loom_node_http_answers_total",
+        "Answers by status.",
+        "status",
+        &answers,
+    );
+    app.config().hub.stats().expose("loom_node", &mut page);
+    Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page.finish()).into_response())
+}
