@@ -118,8 +118,8 @@ impl Mesh {
 
     /// Merges writes of this process, sends what won to all peers and hands it to the store.
     ///
-    /// Returns the commit that makes them durable; `None` when nothing won. Names must pass
-    /// [`wire::check_names`]: a write that could not travel is left out and counted as refused.
+    /// Returns the commit that makes them durable; `None` when nothing won. Writes must
+    /// pass [`wire::check_write`]: one that could not travel is left out and counted as refused.
     pub fn write(
         &mut self,
         writes: Vec<Write>,
@@ -128,7 +128,7 @@ impl Mesh {
     ) -> Option<Commit> {
         let mut turn = Turn::new(now, effects);
         for write in writes {
-            if wire::check_names(&write.soul, &write.field).is_err() {
+            if wire::check_write(&write).is_err() {
                 self.counters.messages_refused += 1;
                 continue;
             }

@@ -16,9 +16,10 @@ pub use decode::{BadFrame, decode};
 pub use hash::content_hash;
 pub use lex::Lex;
 pub use message::{
-    AckRequest, Body, Dam, FieldQuery, Get, Hello, Id, LoomTalk, Message, Refusal, SoulQuery,
+    AckRequest, BadMessage, Body, Dam, FieldQuery, Get, Hello, Id, LoomTalk, Message, Refusal,
+    SoulQuery,
 };
-pub use put::{BadName, check_names};
+pub use put::{BadName, BadPut, check_names, check_write};
 
 /// Largest frame read. gun.js allows 90 million characters; its users' real frames (pictures as
 /// data URLs) stay below a few million, and one frame must not cost a relay its memory.

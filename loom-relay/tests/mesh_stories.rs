@@ -625,3 +625,45 @@ fn what_a_gun_client_wrote_offline_arrives_when_it_asks_for_the_soul_again() {
         "once per connection"
     );
 }
+
+#[test]
+fn a_loom_relay_behind_a_slow_link_is_recognised_when_its_greeting_arrives() {
+    let mut net = Net::new([node()]);
+    for n in 0..1_000 {
+        net.write(0, &format!("held {n}"), &"x".repeat(1_000));
+    }
+    let slow = net.dial_script(0);
+    net.pass(Duration::from_millis(1_001));
+    let early = net.heard(slow);
+    assert!(
+        early.iter().any(|frame| frame.contains("\"put\"")),
+        "taken for gun.js"
+    );
+    net.say(
+        slow,
+        r##"{"#":"x1","dam":"?","pid":"relay","loom":{"v":1,"sync":1}}"##,
+    );
+    net.pass(Duration::from_secs(2));
+    let late = net.heard(slow);
+    assert!(late.iter().any(|frame| frame.contains("\"ask\":\"root\"")));
+    assert!(
+        !late.iter().any(|frame| frame.contains("\"put\"")),
+        "the rest is not pushed"
+    );
+    assert_eq!(
+        net.members[0].mesh.links().next().unwrap().is_loom,
+        Some(true)
+    );
+}
+
+#[test]
+fn own_writes_that_could_not_travel_are_left_out() {
+    let mut net = Net::new([node()]);
+    for field in ["", "_", &"x".repeat(5_000)] {
+        net.write(0, field, "v");
+    }
+    net.write(0, "large", &"x".repeat(9 << 20));
+    net.write(0, "fine", "v");
+    assert_eq!(net.members[0].mesh.graph().len(), 1);
+    assert_eq!(net.members[0].mesh.counters().messages_refused, 4);
+}

@@ -56,6 +56,8 @@ impl Mesh {
         if hello.loom {
             let is_news = !link.is_loom();
             link.kind = Kind::Loom;
+            // A slow link may have been taken for gun.js: from here on it is asked, not told.
+            link.parcels.clear();
             if is_news {
                 self.start_sync(from, turn);
             }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use crate::clock::Mono;
 use crate::graph::Merged;
 use crate::model::{PeerId, Write};
 use crate::wire::{Body, FieldQuery, Get, Id, Message, SoulQuery, encode};
@@ -148,7 +149,7 @@ impl Mesh {
         if matches!(body, Body::Verdict) {
             self.counters.verdicts_in += 1;
         }
-        let asker = self.asker(from, question);
+        let asker = self.asker(from, question, turn.now.mono);
         let entry = self.seen.get(question.key());
         let answered = entry.is_some_and(|entry| entry.answered);
         let is_data = matches!(body, Body::Put { .. });
@@ -180,8 +181,9 @@ impl Mesh {
         turn.spread_changes_since(before, Audience::except(from, told));
     }
 
-    /// The link an answer goes to.
-    fn asker(&mut self, from: PeerId, question: &Id) -> Option<PeerId> {
+    /// The link an answer goes to. The way there stays known while answers come.
+    fn asker(&mut self, from: PeerId, question: &Id, now: Mono) -> Option<PeerId> {
+        self.seen.touch(question.key(), now);
         match self.seen.get(question.key()).map(|entry| entry.origin) {
             Some(Origin::Me) => {
                 self.counters.answers_own += 1;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::model::{Cell, Field, InvalidValue, Soul, Stamp, Value, Write};
@@ -19,9 +19,12 @@ use super::{FIELDS_PER_PUT_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 /// Why a graph was refused; nothing of it is merged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPut {
-    /// A name in it is not Unicode, or there are too many.
-    #[error("invalid graph: {0}")]
-    Unreadable(String),
+    /// It, or its table of states, is not an object.
+    #[error("invalid graph: it and its states must be objects")]
+    NotAnObject,
+    /// A JavaScript string that no Unicode text can hold names a soul or a field.
+    #[error("invalid graph: a soul or field holds half a surrogate pair")]
+    HalfSurrogate,
     /// One object has two members of this name.
     #[error("invalid graph: `{0}` is given twice")]
     Twins(String),
@@ -96,6 +99,22 @@ pub fn check_names(soul: &str, field: &str) -> Result<(), BadName> {
     }
     if field == META {
         return Err(BadName::Reserved);
+    }
+    Ok(())
+}
+
+/// Whether a write can travel: its names, and its value's size.
+///
+/// # Errors
+///
+/// [`BadPut`] says why not.
+pub fn check_write(write: &Write) -> Result<(), BadPut> {
+    check_names(&write.soul, &write.field)?;
+    if write.cell.value.json().len() > VALUE_BYTES_MAX {
+        return Err(BadPut::ValueTooBig {
+            soul: shown(&write.soul),
+            field: shown(&write.field),
+        });
     }
     Ok(())
 }
@@ -209,8 +228,15 @@ fn refuse_twins(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), BadPut> {
 }
 
 fn members(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>, BadPut> {
-    let Members(members) =
-        serde_json::from_str(raw.get()).map_err(|error| BadPut::Unreadable(error.to_string()))?;
+    if !raw.get().starts_with('{') {
+        return Err(BadPut::NotAnObject);
+    }
+    // It is JSON already: what is left to go wrong is a name.
+    let Members(members) = serde_json::from_str(raw.get()).map_err(|_| BadPut::HalfSurrogate)?;
+    // One more for the metadata.
+    if members.len() > FIELDS_PER_PUT_MAX + 1 {
+        return Err(BadPut::TooMany);
+    }
     Ok(members)
 }
 
@@ -230,11 +256,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some((Name(name), value)) = map.next_entry()? {
-                    // One more for the metadata.
-                    if members.len() > FIELDS_PER_PUT_MAX {
-                        return Err(A::Error::custom("too many fields"));
+                    // Enough to see that there are too many.
+                    if members.len() < FIELDS_PER_PUT_MAX + 2 {
+                        members.push((name, value));
                     }
-                    members.push((name, value));
                 }
                 Ok(Members(members))
             }
