@@ -11,9 +11,14 @@
 //! and ages. At most [`Limits::writes_max`] are followed; those beyond are counted as overflow,
 //! and a run with overflow proves nothing.
 
+mod answers;
+mod track;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+pub use self::answers::{Owed, Sample, Standing, Tally, Unseen};
+use self::track::{Step, Track};
 use crate::client::{Key, Kind, Stamp};
 use crate::cluster::Member;
 
@@ -69,95 +74,6 @@ impl Default for Limits {
     }
 }
 
-/// An observer showed a write for the first time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
-    /// Which write.
-    pub id: WriteId,
-    /// Where it was sent.
-    pub origin: Member,
-    /// Who showed it.
-    pub observer: Member,
-    /// On whose behalf.
-    pub class: Class,
-    /// From the intended moment to the showing; `None` for a write that was overtaken before it
-    /// was even sent, which measures nothing.
-    pub latency: Option<Duration>,
-    /// When it was shown.
-    pub at: Duration,
-}
-
-/// What one observer still owes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Owed {
-    /// Acked writes of other origins it has not shown.
-    pub behind: u64,
-    /// When the oldest of them was to be sent.
-    pub oldest: Option<Duration>,
-}
-
-/// Where one write stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Sent, not answered.
-    InFlight,
-    /// Acked, and these observers have not shown it.
-    Missing(Vec<Member>),
-    /// Shown by everybody; the worst latency, if it was measured.
-    Seen(Option<Duration>),
-    /// Not followed: refused, unknown, beyond the ledger's bound, or settled long ago.
-    NotFollowed,
-}
-
-/// Counts since the ledger began. All only rise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Writes intended.
-    pub intended: u64,
-    /// Answered with a yes.
-    pub acked: u64,
-    /// Answered with a no.
-    pub refused: u64,
-    /// Not answered.
-    pub unknown: u64,
-    /// Shown by every observer.
-    pub settled: u64,
-    /// Not followed for lack of room.
-    pub overflow: u64,
-}
-
-impl Tally {
-    /// What was counted after `earlier`.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            intended: self.intended - earlier.intended,
-            acked: self.acked - earlier.acked,
-            refused: self.refused - earlier.refused,
-            unknown: self.unknown - earlier.unknown,
-            settled: self.settled - earlier.settled,
-            overflow: self.overflow - earlier.overflow,
-        }
-    }
-}
-
-/// An acked write that somebody has not shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unseen {
-    /// Which write.
-    pub id: WriteId,
-    /// What was written.
-    pub key: Key,
-    /// Where.
-    pub origin: Member,
-    /// On whose behalf.
-    pub class: Class,
-    /// When it was to be sent.
-    pub intended: Duration,
-    /// Who has not shown it.
-    pub missing: Vec<Member>,
-}
-
 /// The books. See the top of this file.
 #[derive(Debug)]
 pub struct Ledger {
@@ -176,6 +92,8 @@ pub struct Ledger {
     canary: Tally,
     haunted: VecDeque<Key>,
     settled: BTreeMap<WriteId, Option<Duration>>,
+    /// Showings booked so far.
+    showings: u64,
 }
 
 #[derive(Debug)]
@@ -183,24 +101,11 @@ struct Entry {
     intent: Intent,
     /// Set by the acknowledgement.
     acked: bool,
+    /// How many showings had been booked before it: those cannot be of it.
+    booked: u64,
     /// Bit per observer.
     seen: u64,
     worst: Option<Duration>,
-}
-
-/// Everything known about one key while it matters.
-#[derive(Debug)]
-struct Track {
-    /// Writes that are followed.
-    writes: u64,
-    /// Intended moments of writes in flight.
-    in_flight: BTreeSet<(Duration, WriteId)>,
-    /// Per observer: (stamp, when) each time it showed a later stamp than before, oldest first.
-    shown: Vec<VecDeque<(Stamp, Duration)>>,
-    /// Per observer: acked writes it has not shown, by stamp.
-    owed: Vec<BTreeSet<(Stamp, WriteId)>>,
-    /// A write of unknown outcome may still show.
-    haunted: bool,
 }
 
 /// Observers are counted in the bits of a word.
@@ -231,6 +136,7 @@ impl Ledger {
             canary: Tally::default(),
             haunted: VecDeque::new(),
             settled: BTreeMap::new(),
+            showings: 0,
         }
     }
 
@@ -252,10 +158,11 @@ impl Ledger {
         let count = self.observers.len();
         let track = (self.tracks.entry(intent.key.clone())).or_insert_with(|| Track::new(count));
         track.writes += 1;
-        track.in_flight.insert((intent.intended, id));
+        track.in_flight.insert((self.showings, id));
         let entry = Entry {
             intent,
             acked: false,
+            booked: self.showings,
             seen: 0,
             worst: None,
         };
@@ -278,11 +185,11 @@ impl Ledger {
         } = entry.intent;
         entry.intent.stamp = Some(stamp);
         let track = (self.tracks.get_mut(&entry.intent.key)).expect("a followed write has a track");
-        track.in_flight.remove(&(intended, id));
+        track.in_flight.remove(&(entry.booked, id));
         let mut shown = Vec::new();
         for (index, observer) in self.observers.iter().enumerate() {
             match track.shown_since(index, stamp) {
-                Some(at) => shown.push((index, at)),
+                Some(step) => shown.push((index, step)),
                 None => {
                     track.owed[index].insert((stamp, id));
                     if *observer != origin {
@@ -300,8 +207,8 @@ impl Ledger {
         }
         self.tally(class).acked += 1;
         self.open.insert((intended, id));
-        for (index, at) in shown {
-            self.see(index, id, at, samples);
+        for (index, step) in shown {
+            self.see(index, id, &step, samples);
         }
         self.settle_if_seen(id);
     }
@@ -346,10 +253,16 @@ impl Ledger {
             return;
         };
         let steps = &mut track.shown[index];
-        if steps.back().is_some_and(|(last, _)| *last >= stamp) {
+        if steps.back().is_some_and(|last| last.stamp >= stamp) {
             return;
         }
-        steps.push_back((stamp, at));
+        self.showings += 1;
+        let step = Step {
+            stamp,
+            at,
+            number: self.showings,
+        };
+        steps.push_back(step);
         track.trim();
         let mut due = Vec::new();
         while let Some((owed, id)) = track.owed[index].first().copied()
@@ -360,7 +273,7 @@ impl Ledger {
         }
         for id in due {
             self.count_down(index, id);
-            self.see(index, id, at, samples);
+            self.see(index, id, &step, samples);
             self.settle_if_seen(id);
         }
     }
@@ -413,7 +326,7 @@ impl Ledger {
     /// The latest stamp `observer` was seen to show of `key`, if the key is being followed.
     pub fn latest(&self, observer: Member, key: &Key) -> Option<Stamp> {
         let steps = &self.tracks.get(key)?.shown[self.index(observer)?];
-        steps.back().map(|(stamp, _)| *stamp)
+        steps.back().map(|step| step.stamp)
     }
 
     /// Where one write stands.
@@ -501,10 +414,11 @@ impl Ledger {
         }
     }
 
-    fn see(&mut self, index: usize, id: WriteId, at: Duration, samples: &mut Vec<Sample>) {
+    fn see(&mut self, index: usize, id: WriteId, step: &Step, samples: &mut Vec<Sample>) {
         let entry = self.writes.get_mut(&id).expect("it is followed");
         entry.seen |= 1 << index;
-        let latency = at.checked_sub(entry.intent.intended);
+        let latency =
+            (step.number > entry.booked).then(|| step.at.saturating_sub(entry.intent.intended));
         entry.worst = entry.worst.max(latency);
         samples.push(Sample {
             id,
@@ -512,7 +426,7 @@ impl Ledger {
             observer: self.observers[index],
             class: entry.intent.class,
             latency,
-            at,
+            at: step.at,
         });
     }
 
@@ -542,7 +456,7 @@ impl Ledger {
             self.user_in_flight -= 1;
         }
         let track = (self.tracks.get_mut(&entry.intent.key)).expect("a followed write has a track");
-        track.in_flight.remove(&(entry.intent.intended, id));
+        track.in_flight.remove(&(entry.booked, id));
         track.trim();
         self.release(&entry.intent.key, haunted);
         Some(entry)
@@ -565,35 +479,6 @@ impl Ledger {
             track.haunted = false;
             if track.writes == 0 {
                 self.tracks.remove(&oldest);
-            }
-        }
-    }
-}
-
-impl Track {
-    fn new(observers: usize) -> Self {
-        Self {
-            writes: 0,
-            in_flight: BTreeSet::new(),
-            shown: vec![VecDeque::new(); observers],
-            owed: vec![BTreeSet::new(); observers],
-            haunted: false,
-        }
-    }
-
-    /// When the observer first showed this stamp or a later one.
-    fn shown_since(&self, index: usize, stamp: Stamp) -> Option<Duration> {
-        let steps = &self.shown[index];
-        let at = steps.partition_point(|(shown, _)| *shown < stamp);
-        steps.get(at).map(|(_, at)| *at)
-    }
-
-    /// Forgets showings no write in flight can still be measured by, all but the newest of them.
-    fn trim(&mut self) {
-        let oldest = self.in_flight.first().map(|(intended, _)| *intended);
-        for steps in &mut self.shown {
-            while steps.len() > 1 && oldest.is_none_or(|oldest| steps[1].1 < oldest) {
-                steps.pop_front();
             }
         }
     }

@@ -84,6 +84,8 @@ impl Planner {
             delete,
             edge,
         } = self.mix;
+        // Wide enough for any four weights.
+        let [create, update, delete, edge] = [create, update, delete, edge].map(u64::from);
         let choice = (self.rng).random_range(0..(create + update + delete + edge).max(1));
         let planned = if choice < update {
             self.update(origin)
@@ -125,7 +127,7 @@ impl Planner {
     fn create(&mut self, origin: Member) -> WriteOp {
         let id = format!("{}-{:x}", self.id_prefix, self.made);
         let body = self.body(Some(id.clone()));
-        if self.mix.update + self.mix.delete + self.mix.edge > 0 {
+        if self.mix.update > 0 || self.mix.delete > 0 || self.mix.edge > 0 {
             let pool = self.pools.entry(origin).or_default();
             pool.push_back(id);
             if pool.len() > POOL_MAX {
