@@ -1,5 +1,6 @@
 //! skeleton
 pub mod check;
+pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod control;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -121,10 +121,10 @@ impl LocalConfig {
         });
         command.arg("--die-with-parent");
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
-        path_arg(&mut command, "--data-dir", &self.data_path(member));
+        command.arg("--data-dir").arg(self.data_path(member));
+        command.args(["--durability", &self.durability.to_string()]);
         if let Member::Node(_) = member {
-            command.env("NODE_ID", member.to_string());
-            command.args(["--durability", &self.durability.to_string()]);
+            command.args(["--node-id", &member.to_string()]);
         }
         if let Some(relay) = relay {
             command.args(["--peers", &format!("ws://{relay}/gun")]);
@@ -132,8 +132,4 @@ impl LocalConfig {
         command.args(self.extra_args.get(&member).into_iter().flatten());
         command
     }
-}
-
-fn path_arg(command: &mut Command, name: &str, path: &Path) {
-    command.arg(name).arg(path);
 }

@@ -1,0 +1,230 @@
+//! The command line: every thing the dashboard does has a command here.
+//!
+//! [`main`] is its one door. Exit codes are those of Jepsen and Maelstrom: see [`Exit`].
+
+mod faults;
+mod folder;
+mod lives;
+mod log;
+mod quantity;
+mod signals;
+mod status;
+mod up;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cluster::RigError;
+use crate::control::{ClaimError, ConnectError, default_path};
+
+pub use folder::cluster_folder;
+pub use signals::asked_to_end;
+pub use up::ClusterArgs;
+
+/// Start a small cluster of an eventually consistent graph database, break it on purpose, and see
+/// what happens.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    /// Socket of the process that runs the cluster
+    #[arg(long, global = true, env = "LOOM_CONTROL", value_name = "PATH")]
+    control: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  loom-tui up --detach        start a relay and three nodes, and leave them running
+  loom-tui status             what is up, where, and what is wrong with it
+  loom-tui cut node-2         cut one node off; `loom-tui heal` mends everything
+  loom-tui down               end the cluster
+
+Exit codes: 0 done or passed, 1 failed, 2 unknown, 254 bad arguments, 255 the rig broke.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a cluster of real processes on this machine
+    Up(up::UpArgs),
+    /// End the cluster that is running
+    #[command(after_help = "\
+Example:
+  loom-tui down")]
+    Down,
+    /// What is up, where, and what is wrong with it
+    Status(status::StatusArgs),
+    /// Start members; returns when they answer
+    Start(lives::Members),
+    /// Ask members to end (SIGTERM), and insist after a grace period
+    Stop(lives::Members),
+    /// End members as a power cut would (SIGKILL)
+    Kill(lives::Members),
+    /// Stop members and start them again
+    Restart(lives::Members),
+    /// Freeze members (SIGSTOP); their connections stay open and silent
+    Suspend(lives::Members),
+    /// Thaw suspended members (SIGCONT)
+    Resume(lives::Members),
+    /// Delete what stopped or dead members have stored
+    Wipe(lives::Members),
+    /// Cut nodes off from the relay, silently: no connection is closed
+    Cut(faults::CutArgs),
+    /// Make nodes' links slow or narrow
+    Degrade(faults::DegradeArgs),
+    /// End faults: clear links and resume what is suspended
+    Heal(faults::HealArgs),
+    /// Show what a member prints
+    Logs(log::LogArgs),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or every scenario passed.
+    Ok = 0,
+    /// A scenario failed.
+    Failed = 1,
+    /// A scenario measured too little to say.
+    Unknown = 2,
+    /// The command line makes no sense.
+    Usage = 254,
+    /// The rig or the tool broke: no cluster, no port, no permission.
+    Rig = 255,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Nobody to ask.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// Somebody else runs a cluster.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// The backend could not.
+    #[error("{0}")]
+    Rig(#[from] RigError),
+    /// Arguments that are right one by one and make no sense together.
+    #[error("{0}")]
+    Usage(String),
+    /// The system refuses.
+    #[error("{doing}: {error}")]
+    Io {
+        /// What was being done.
+        doing: String,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl CliError {
+    /// With what to exit.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            Self::Connect(_) | Self::Claim(_) | Self::Rig(_) | Self::Io { .. } => Exit::Rig,
+        }
+    }
+
+    /// Makes a system's error one of ours.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |error| Self::Io { doing, error }
+    }
+}
+
+/// Runs the command line this process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no mistakes. Nothing to do when even printing fails.
+            let _ = error.print();
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Ok
+            };
+            return exit.into();
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("loom-tui: cannot start: {error}");
+            return Exit::Rig.into();
+        }
+    };
+    let ended = runtime.block_on(dispatch(cli));
+    // What is still running in the background has nothing more to say.
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("loom-tui: {error}");
+            error.exit().into()
+        }
+    }
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, CliError> {
+    let control = cli.control.unwrap_or_else(default_path);
+    match cli.command {
+        Command::Up(args) => up::up(args, &control).await,
+        Command::Down => up::down(&control).await,
+        Command::Status(args) => status::status(args, &control).await,
+        Command::Start(members) => members.each(&control, lives::Verb::Start).await,
+        Command::Stop(members) => members.each(&control, lives::Verb::Stop).await,
+        Command::Kill(members) => members.each(&control, lives::Verb::Kill).await,
+        Command::Restart(members) => members.each(&control, lives::Verb::Restart).await,
+        Command::Suspend(members) => members.each(&control, lives::Verb::Suspend).await,
+        Command::Resume(members) => members.each(&control, lives::Verb::Resume).await,
+        Command::Wipe(members) => members.each(&control, lives::Verb::Wipe).await,
+        Command::Cut(args) => faults::cut(args, &control).await,
+        Command::Degrade(args) => faults::degrade(args, &control).await,
+        Command::Heal(args) => faults::heal(args, &control).await,
+        Command::Logs(args) => log::logs(args, &control).await,
+    }
+}
+
+/// Prints a line; a reader that has gone (as `| head` does) is no error worth a word.
+pub(crate) fn say(line: &str) {
+    use io::Write as _;
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let hidden = command.is_hide_set() || command.get_name() == "help";
+            let help = command.get_after_help().map(ToString::to_string);
+            let shows = help.is_some_and(|help| help.contains("loom-tui "));
+            assert!(hidden || shows, "`{}` has no example", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A cluster that outlives the command that started it.
+//!
+//! `up --detach` starts itself again as `up --background` with a pipe as standard output, and
+//! waits for one line of JSON there: what has been started, or why not. The one in the background
+//! leaves the terminal's session, so that closing the terminal does not end it.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::Command;
+
+use super::{ClusterArgs, Started, addresses};
+use crate::cli::{CliError, Exit, say};
+use crate::cluster::local::LocalCluster;
+use crate::cluster::{ClusterBackend as _, RigError};
+use crate::control::{Claim, state_folder};
+
+pub(super) async fn start(args: &ClusterArgs, control: &Path) -> Result<Exit, CliError> {
+    // Refused here already, where somebody reads it; taken again by the one in the background.
+    drop(Claim::take(control, "up")?);
+    let program = std::env::current_exe().map_err(CliError::io("find this executable"))?;
+    let log = state_folder().join("controller.log");
+    let doing = format!("write {}", log.display());
+    std::fs::create_dir_all(state_folder()).map_err(CliError::io(doing.clone()))?;
+    let errors = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .map_err(CliError::io(doing))?;
+    let mut command = Command::new(program);
+    command
+        .arg("up")
+        .arg("--background")
+        .arg("--control")
+        .arg(control);
+    command.args(["--nodes", &args.nodes.to_string()]);
+    command.args(["--base-port", &args.base_port.to_string()]);
+    command.args(["--relay-port", &args.relay_port.to_string()]);
+    command.args(["--durability", &args.durability.to_string()]);
+    if let Some(folder) = &args.data_dir {
+        command.arg("--data-dir").arg(folder);
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(errors);
+    let mut child = command
+        .spawn()
+        .map_err(CliError::io("start a process in the background"))?;
+    let output = child.stdout.take().expect("its standard output is piped");
+    let mut line = String::new();
+    let read = BufReader::new(output).read_line(&mut line).await;
+    read.map_err(CliError::io("hear from the process in the background"))?;
+    let started: Started = serde_json::from_str(&line).unwrap_or_else(|_| {
+        Err(RigError {
+            doing: "start a cluster in the background".to_owned(),
+            reason: "the process ended before it said anything".to_owned(),
+            next_step: format!("see {}, or try without --detach", log.display()),
+        })
+    });
+    for line in addresses(&started?) {
+        say(&line);
+    }
+    let pid = child.id().unwrap_or_default();
+    say(&format!(
+        "running in the background (pid {pid}): `loom-tui down` ends it"
+    ));
+    Ok(Exit::Ok)
+}
+
+/// Says over standard output how the start went; nothing is written there afterwards.
+pub(super) async fn report(started: &Result<(), RigError>, cluster: &LocalCluster) {
+    if let Err(error) = rustix::process::setsid() {
+        tracing::warn!(%error, "the terminal's end may end this too");
+    }
+    let started: Started = match started {
+        Ok(()) => Ok(cluster.members().await),
+        Err(error) => Err(error.clone()),
+    };
+    // Strings and numbers only: it always has a JSON form.
+    let line = serde_json::to_string(&started).unwrap_or_default();
+    let mut output = std::io::stdout();
+    // Whoever started us may have given up waiting; the cluster is up all the same.
+    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+}
