@@ -74,8 +74,8 @@ impl Default for DriverConfig {
             frame_bytes_max: 32 << 20,
             queue_bytes_max: 16 << 20,
             links_max: 1024,
-            ping_interval: Duration::from_millis(1500),
-            ping_timeout: Duration::from_secs(5),
+            ping_interval: ping_interval(PING_TIMEOUT),
+            ping_timeout: PING_TIMEOUT,
             dial_timeout: Duration::from_secs(2),
             inbox_len_max: 1024,
             inbox_bytes_max: 64 << 20,
@@ -83,6 +83,24 @@ impl Default for DriverConfig {
         }
     }
 }
+
+impl DriverConfig {
+    /// The defaults with another ping timeout, and an interval that fits it.
+    pub fn with_ping_timeout(ping_timeout: Duration) -> Self {
+        Self {
+            ping_interval: ping_interval(ping_timeout),
+            ping_timeout,
+            ..Self::default()
+        }
+    }
+}
+
+/// Two lost pings are not yet a lost link.
+fn ping_interval(timeout: Duration) -> Duration {
+    timeout.mul_f64(0.3)
+}
+
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a driver ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -136,7 +154,7 @@ where
         killing: killing.clone(),
     };
     let driver = Driver {
-        task: tokio::spawn(core.run(inbox, commands)),
+        task: Some(tokio::spawn(core.run(inbox, commands))),
         tasks: links.tasks.clone(),
         stopping,
         killing,
@@ -147,21 +165,20 @@ where
 /// A running driver. Dropping it stops everything without ceremony.
 #[derive(Debug)]
 pub struct Driver {
-    task: JoinHandle<Result<(), DriverError>>,
+    /// Taken by whoever saw it end.
+    task: Option<JoinHandle<Result<(), DriverError>>>,
     tasks: TaskTracker,
     stopping: CancellationToken,
     killing: CancellationToken,
 }
 
 impl Driver {
-    /// Waits for the driver to fail; until then, and after [`Driver::shutdown`], never returns.
-    ///
-    /// Safe to drop and call again, until it has returned.
+    /// Waits for the driver to fail, and never returns while it works. Safe to drop and call again.
     pub async fn failed(&mut self) -> DriverError {
-        match (&mut self.task).await {
-            Ok(Err(error)) => error,
-            Ok(Ok(())) => std::future::pending().await,
-            Err(join) => panicked(join),
+        match self.ended().await {
+            Some(Err(error)) => error,
+            // It ends without an error only in a shutdown, which consumes this handle.
+            Some(Ok(())) | None => std::future::pending().await,
         }
     }
 
@@ -171,22 +188,23 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// [`DriverError`] if it had failed, or failed on the way.
+    /// [`DriverError`] if it failed and [`Driver::failed`] has not said so already.
     pub async fn shutdown(mut self) -> Result<(), DriverError> {
         self.stopping.cancel();
-        let result = match (&mut self.task).await {
-            Ok(result) => result,
-            Err(join) => Err(panicked(join)),
-        };
+        let result = self.ended().await.unwrap_or(Ok(()));
         self.tasks.close();
-        if tokio::time::timeout(SHUTDOWN_WAIT, self.tasks.wait())
-            .await
-            .is_err()
-        {
+        let closing = tokio::time::timeout(SHUTDOWN_WAIT, self.tasks.wait());
+        if closing.await.is_err() {
             self.killing.cancel();
             self.tasks.wait().await;
         }
         result
+    }
+
+    async fn ended(&mut self) -> Option<Result<(), DriverError>> {
+        let joined = self.task.as_mut()?.await;
+        self.task = None;
+        Some(joined.unwrap_or_else(|join| Err(panicked(join))))
     }
 }
 

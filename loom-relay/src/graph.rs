@@ -94,6 +94,11 @@ impl Graph {
         self.root.count()
     }
 
+    /// How many souls are held.
+    pub fn soul_count(&self) -> usize {
+        self.vertices.len()
+    }
+
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.vertices.is_empty()

@@ -6,10 +6,12 @@
 //! 2. [`machine`]: the seam. A [`machine::Machine`] takes inputs, returns effects, names one
 //!    deadline, and touches nothing else.
 //! 3. [`wire`], [`graph`], [`mesh`]: frames to messages, the merged graph, and who hears what.
-//! 4. `driver`, `store`: sockets, clocks and disks. Policy-free.
-//! 5. `serve`: the relay as a program. loom-node builds on 1 to 4.
+//! 4. [`driver`], [`store`]: sockets, clocks and disks. Policy-free.
+//! 5. [`relay`], [`fn@serve`], [`fn@run`]: the relay as a server and as a program. loom-node builds
+//!    on 1 to 4.
 
 pub mod clock;
+pub mod config;
 pub mod driver;
 pub mod graph;
 pub mod ham;
@@ -18,5 +20,12 @@ pub mod machine;
 pub mod mesh;
 pub mod metrics;
 pub mod model;
+pub mod relay;
+pub mod run;
+pub mod serve;
 pub mod store;
 pub mod wire;
+
+pub use config::{RelayArgs, RelayConfig};
+pub use run::{RunError, run, runtime};
+pub use serve::{ServeError, serve};

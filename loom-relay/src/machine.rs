@@ -56,6 +56,26 @@ pub enum Input<C> {
     Deadline,
 }
 
+impl<C> Input<C> {
+    /// Tells commands, which each machine has of its own, from what happens to all of them: for a
+    /// machine that contains another one.
+    ///
+    /// # Errors
+    ///
+    /// The command, if this is one.
+    pub fn or_command<D>(self) -> Result<Input<D>, C> {
+        Ok(match self {
+            Self::PeerUp { peer, side } => Input::PeerUp { peer, side },
+            Self::PeerDown { peer } => Input::PeerDown { peer },
+            Self::Heard { peer, frame } => Input::Heard { peer, frame },
+            Self::Oversized { peer } => Input::Oversized { peer },
+            Self::Committed(commit) => Input::Committed(commit),
+            Self::Deadline => Input::Deadline,
+            Self::Command(command) => return Err(command),
+        })
+    }
+}
+
 /// What must be done about an input, in order.
 #[derive(Debug)]
 pub enum Effect {

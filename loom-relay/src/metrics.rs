@@ -76,6 +76,17 @@ impl Exposition {
         }
     }
 
+    /// What Prometheus expects of every process, as far as the operating system tells.
+    pub fn process(&mut self) {
+        if let Some(bytes) = resident_bytes() {
+            self.gauge(
+                "process_resident_memory_bytes",
+                "Resident memory size in bytes.",
+                bytes as f64,
+            );
+        }
+    }
+
     /// The page.
     pub fn finish(self) -> String {
         self.text
@@ -85,6 +96,14 @@ impl Exposition {
         let help = help.replace('\\', "\\\\").replace('\n', "\\n");
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
+}
+
+/// Resident memory of this process; `None` where `/proc` does not tell.
+pub fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1024)
 }
 
 fn escaped(label: &str) -> String {

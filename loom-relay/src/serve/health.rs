@@ -1,0 +1,88 @@
+//! `GET /health`: how the relay is, for people and for whatever restarts it.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+
+use super::http::{App, Unavailable};
+use crate::driver;
+use crate::machine::Side;
+use crate::mesh;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Health {
+    status: &'static str,
+    /// Links open now.
+    peers: usize,
+    souls: usize,
+    fields: u64,
+    /// Writes stamped in the future, waiting for the clock.
+    deferred: usize,
+    uptime_s: u64,
+    /// `sync`, `os`, `none`, or `memory` without a data directory.
+    durability: String,
+    /// The name this relay greets with.
+    pid: String,
+    version: &'static str,
+    links: Vec<Link>,
+}
+
+#[derive(Debug, Serialize)]
+struct Link {
+    peer: u64,
+    /// The name the other side gave itself, once it has.
+    pid: Option<String>,
+    /// Whether it reconciles; null while that is not known.
+    loom: Option<bool>,
+    side: &'static str,
+    /// The URL dialled, or the address that dialled us.
+    far: String,
+    queued_bytes: usize,
+    up_s: u64,
+    /// Since the last byte heard.
+    silent_ms: u64,
+}
+
+pub(super) async fn show(State(app): State<App>) -> Result<Json<Health>, Unavailable> {
+    let status = app.status().await?;
+    let links = app.hub.links().await;
+    let known: BTreeMap<_, _> = status.links.iter().map(|it| (it.peer, it)).collect();
+    let links: Vec<_> = links
+        .iter()
+        .map(|link| Link::new(link, known.get(&link.peer).copied()))
+        .collect();
+    Ok(Json(Health {
+        status: "healthy",
+        peers: links.len(),
+        souls: status.souls,
+        fields: status.fields,
+        deferred: status.deferred.count,
+        uptime_s: app.started.elapsed().as_secs(),
+        durability: app
+            .durability
+            .map_or_else(|| "memory".to_owned(), |it| it.to_string()),
+        pid: status.pid,
+        version: env!("CARGO_PKG_VERSION"),
+        links,
+    }))
+}
+
+impl Link {
+    fn new(link: &driver::LinkView, known: Option<&mesh::LinkView>) -> Self {
+        Self {
+            peer: link.peer.0,
+            pid: known.and_then(|it| it.pid.as_deref().map(str::to_owned)),
+            loom: known.and_then(|it| it.is_loom),
+            side: match link.side {
+                Side::Accepted => "accepted",
+                Side::Dialled => "dialled",
+            },
+            far: link.far.to_string(),
+            queued_bytes: link.queued_bytes,
+            up_s: link.up.as_secs(),
+            silent_ms: u64::try_from(link.silent.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `GET /metrics`: the same in numbers, in Prometheus' text format.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use super::http::{App, Unavailable};
+use crate::metrics::{CONTENT_TYPE, Exposition};
+
+pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Unavailable> {
+    let status = app.status().await?;
+    let links = app.hub.links().await;
+    let mut page = Exposition::default();
+    let mut gauge = |name: &str, help: &str, value: f64| {
+        page.gauge(&format!("loom_relay_{name}"), help, value);
+    };
+    gauge("peers", "Links open now.", links.len() as f64);
+    gauge("souls", "Souls held.", status.souls as f64);
+    gauge(
+        "fields",
+        "Fields held, tombstones included.",
+        status.fields as f64,
+    );
+    gauge(
+        "deferred",
+        "Writes stamped in the future, waiting for the clock.",
+        status.deferred.count as f64,
+    );
+    gauge(
+        "remembered_ids",
+        "Message ids remembered to drop repeats.",
+        status.remembered as f64,
+    );
+    gauge(
+        "queued_bytes",
+        "Bytes waiting to be sent, over all links.",
+        links.iter().map(|link| link.queued_bytes).sum::<usize>() as f64,
+    );
+    gauge(
+        "uptime_seconds",
+        "Time since the start.",
+        app.started.elapsed().as_secs_f64(),
+    );
+    page.process();
+    app.hub.stats().expose("loom_relay", &mut page);
+    for (name, help, value) in status.counters.entries() {
+        page.counter(&format!("loom_relay_mesh_{name}_total"), help, value);
+    }
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], page.finish()))
+}
