@@ -126,7 +126,13 @@ impl RelayArgs {
     /// [`ConfigError`], naming the flag.
     pub fn into_config(self) -> Result<RelayConfig, ConfigError> {
         let store = StoreConfig::check(self.data_dir, self.durability)?;
-        let ping_timeout = check_ping_timeout(self.ping_timeout)?;
+        if !(PING_TIMEOUT_MIN..=PING_TIMEOUT_MAX).contains(&self.ping_timeout) {
+            return Err(ConfigError::Range {
+                flag: "--ping-timeout",
+                given: format!("{:?}", self.ping_timeout),
+                range: "from 100ms to 3600s",
+            });
+        }
         Ok(RelayConfig {
             peers: check_peers(&self.peers)?,
             store,
@@ -149,7 +155,7 @@ impl RelayArgs {
                     1..=1_000_000,
                     "from 1 to 1000000",
                 )?,
-                ..DriverConfig::with_ping_timeout(ping_timeout)
+                ..DriverConfig::with_ping_timeout(self.ping_timeout)
             },
         })
     }
@@ -194,21 +200,24 @@ pub fn check_peers(texts: &[String]) -> Result<Vec<PeerUrl>, InvalidPeerUrl> {
         .collect()
 }
 
-/// Reads a ping timeout in seconds.
+/// Reads a time such as `5s`, `0.5s` or `800ms`.
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when it is not a sensible time.
-pub fn check_ping_timeout(seconds: f64) -> Result<Duration, ConfigError> {
-    if (0.1..=3600.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err(ConfigError::Range {
-            flag: "--ping-timeout",
-            given: seconds.to_string(),
-            range: "from 0.1 to 3600 seconds",
-        })
-    }
+/// A sentence saying how to write it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(number), _) => (number, 1e-3),
+        (None, Some(number)) => (number, 1.0),
+        (None, None) => ("", 1.0),
+    };
+    number
+        .trim()
+        .parse::<f64>()
+        .ok()
+        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
+        .ok_or_else(|| "write a time such as 5s or 800ms".to_owned())
 }
 
 /// An empty path, unlike clap's own: compose files pass variables on that are set to nothing.
@@ -234,6 +243,9 @@ fn check_count(
 
 /// Twice this is buffered at worst before a frame is discarded.
 const FRAME_BYTES_MAX: usize = 1 << 30;
+/// Less is below what a busy machine keeps.
+const PING_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const PING_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {
@@ -271,7 +283,7 @@ mod tests {
             "--durability",
             "os",
             "--ping-timeout",
-            "1.5",
+            "1500ms",
             "--max-frame-bytes",
             "2048",
             "--max-connections",
@@ -296,8 +308,11 @@ mod tests {
         for (flags, named) in [
             (&["--peers", "wss://a/gun"][..], "--peers"),
             (&["--durability", "sync"], "--data-dir"),
-            (&["--ping-timeout", "0"], "--ping-timeout"),
-            (&["--ping-timeout", "nan"], "--ping-timeout"),
+            (&["--ping-timeout", "0s"], "--ping-timeout"),
+            (&["--ping-timeout", "5"], "--ping-timeout"),
+            (&["--ping-timeout", "nans"], "--ping-timeout"),
+            (&["--ping-timeout", "-1s"], "--ping-timeout"),
+            (&["--ping-timeout", "1e99s"], "--ping-timeout"),
             (&["--max-frame-bytes", "10"], "--max-frame-bytes"),
             (&["--max-connections", "0"], "--max-connections"),
             (&["--queue-bytes", "1"], "--queue-bytes"),
