@@ -33,14 +33,15 @@ pub struct RelayArgs {
     #[arg(long, env = "DURABILITY", value_enum)]
     pub durability: Option<Durability>,
 
-    /// A link that was silent for this many seconds is dead
+    /// How long a link may be silent before it counts as cut, such as 5s or 800ms
     #[arg(
         long,
         env = "PING_TIMEOUT",
-        default_value_t = 5.0,
-        value_name = "SECONDS"
+        default_value = "5s",
+        value_parser = duration,
+        value_name = "TIME"
     )]
-    pub ping_timeout: f64,
+    pub ping_timeout: Duration,
 
     /// Frames above this many bytes are refused
     #[arg(long, env = "MAX_FRAME_BYTES", default_value_t = 32 << 20, value_name = "BYTES")]
@@ -200,7 +201,7 @@ pub fn check_peers(texts: &[String]) -> Result<Vec<PeerUrl>, InvalidPeerUrl> {
         .collect()
 }
 
-/// Reads a time such as `5s`, `0.5s` or `800ms`.
+/// Reads a time such as `5s`, `0.5s` or `800ms`; a bare number is seconds.
 ///
 /// # Errors
 ///
@@ -210,7 +211,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
         (Some(number), _) => (number, 1e-3),
         (None, Some(number)) => (number, 1.0),
-        (None, None) => ("", 1.0),
+        (None, None) => (text, 1.0),
     };
     number
         .trim()
@@ -309,9 +310,9 @@ mod tests {
             (&["--peers", "wss://a/gun"][..], "--peers"),
             (&["--durability", "sync"], "--data-dir"),
             (&["--ping-timeout", "0s"], "--ping-timeout"),
-            (&["--ping-timeout", "5"], "--ping-timeout"),
+            (&["--ping-timeout", "5m"], "--ping-timeout"),
             (&["--ping-timeout", "nans"], "--ping-timeout"),
-            (&["--ping-timeout", "-1s"], "--ping-timeout"),
+            (&["--ping-timeout=-1s"], "--ping-timeout"),
             (&["--ping-timeout", "1e99s"], "--ping-timeout"),
             (&["--max-frame-bytes", "10"], "--max-frame-bytes"),
             (&["--max-connections", "0"], "--max-connections"),
