@@ -56,3 +56,18 @@ impl Connected<IncomingStream<'_, MeteredListener>> for Caller {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_sockets_send_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut listener = MeteredListener::new(listener);
+        let _caller = TcpStream::connect(address).await.unwrap();
+        let (accepted, _) = Listener::accept(&mut listener).await;
+        assert!(accepted.socket().nodelay().unwrap());
+    }
+}

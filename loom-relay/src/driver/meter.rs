@@ -131,6 +131,11 @@ impl<S> Metered<S> {
     pub(super) fn meter(&self) -> &Meter {
         &self.meter
     }
+
+    #[cfg(test)]
+    pub(super) fn socket(&self) -> &S {
+        &self.socket
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
