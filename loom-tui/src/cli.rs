@@ -6,6 +6,7 @@ mod faults;
 mod folder;
 mod lives;
 mod log;
+mod members;
 mod quantity;
 mod signals;
 mod status;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
 
 use crate::cluster::RigError;
 use crate::control::{ClaimError, ConnectError, default_path};
@@ -79,6 +81,22 @@ Example:
     Heal(faults::HealArgs),
     /// Show what a member prints
     Logs(log::LogArgs),
+    /// Run one relay in the foreground
+    #[command(hide = true)]
+    Relay(members::RelayCommand),
+    /// Run one node in the foreground
+    #[command(hide = true)]
+    Node(Box<members::NodeCommand>),
+}
+
+impl Command {
+    /// Members are made for one thread; what drives and watches them is not.
+    fn runtime(&self) -> io::Result<Runtime> {
+        match self {
+            Self::Relay(_) | Self::Node(_) => loom_relay::runtime(),
+            _ => Builder::new_multi_thread().enable_all().build(),
+        }
+    }
 }
 
 /// How a command ended.
@@ -159,10 +177,7 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let runtime = match runtime {
+    let runtime = match cli.command.runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("loom-tui: cannot start: {error}");
@@ -198,6 +213,8 @@ async fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Command::Degrade(args) => faults::degrade(args, &control).await,
         Command::Heal(args) => faults::heal(args, &control).await,
         Command::Logs(args) => log::logs(args, &control).await,
+        Command::Relay(command) => Ok(members::relay(command).await),
+        Command::Node(command) => Ok(members::node(*command).await),
     }
 }
 
