@@ -5,6 +5,7 @@ mod story;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -18,6 +19,9 @@ use crate::cluster::{ClusterBackend, MemberStatus, RigError};
 use crate::control::wire::Ask;
 use crate::control::{Claim, Client, Server};
 use story::Story;
+
+/// How long a controller that has ended its cluster may take to end itself.
+const HUNG_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// What cluster to make; the same flags wherever one is made.
 #[derive(Args, Clone, Debug)]
@@ -142,6 +146,9 @@ async fn serve(
 pub(super) async fn down(control: &Path) -> Result<Exit, CliError> {
     let client = Client::connect(control, false).await?;
     client.ask::<()>(Ask::Down).await?;
+    // It lets go of the socket before it hangs up: afterwards another `up` finds it free. If it
+    // hangs instead, the cluster is down all the same.
+    let _ = tokio::time::timeout(HUNG_UP_WITHIN, client.hung_up()).await;
     say("the cluster is down");
     Ok(Exit::Ok)
 }

@@ -112,6 +112,11 @@ impl Client {
         self.events.subscribe()
     }
 
+    /// Resolves when the controller has hung up.
+    pub async fn hung_up(&self) {
+        self.requests.closed().await;
+    }
+
     /// Asks and waits for the answer.
     ///
     /// # Errors
