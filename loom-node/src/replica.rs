@@ -16,6 +16,7 @@ use loom_relay::clock::{Mono, Now};
 use loom_relay::graph::{Graph, Root};
 use loom_relay::machine::{Commit, Effect, Input, Machine};
 use loom_relay::mesh::{Mesh, MeshConfig, SyncView};
+use loom_relay::model::Stamp;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -73,7 +74,7 @@ pub struct Replica {
 enum Acknowledge {
     One(Reply<Outcome>, Outcome),
     Many(Reply<Vec<Outcome>>, Vec<Outcome>),
-    Canary(Reply<()>),
+    Canary(Reply<Stamp>, Stamp),
 }
 
 impl Acknowledge {
@@ -82,9 +83,7 @@ impl Acknowledge {
         match self {
             Self::One(reply, outcome) => drop(reply.send(outcome)),
             Self::Many(reply, outcomes) => drop(reply.send(outcomes)),
-            Self::Canary(reply) => {
-                let _ = reply.send(());
-            }
+            Self::Canary(reply, stamp) => drop(reply.send(stamp)),
         }
     }
 }

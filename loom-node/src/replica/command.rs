@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use loom_relay::model::Stamp;
 use tokio::sync::oneshot;
 
 use crate::feed::Event;
@@ -29,8 +30,8 @@ pub enum Command {
     Get(Table, String, Reply<Option<Found>>),
     /// List records.
     List(Query, Reply<Page>),
-    /// Write this node's canary; answered when durable.
-    Canary(String, Reply<()>),
+    /// Write this node's canary; answered with its stamp when durable.
+    Canary(String, Reply<Stamp>),
     /// Fingerprint the graph.
     Digest(Reply<Digest>),
     /// Counters and sizes.
@@ -82,7 +83,12 @@ pub enum Written {
     /// There was one before.
     Replaced(Found),
     /// It is gone.
-    Deleted,
+    Deleted {
+        /// Which.
+        id: String,
+        /// The tombstone's stamp.
+        stamp: Stamp,
+    },
 }
 
 /// Why a wish did not come true; nothing was changed.

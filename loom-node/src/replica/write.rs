@@ -53,7 +53,7 @@ impl Replica {
     pub(super) fn on_canary(
         &mut self,
         value: &str,
-        reply: Reply<()>,
+        reply: Reply<Stamp>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
@@ -61,7 +61,7 @@ impl Replica {
         let node_id = self.config.node_id.clone();
         let write = write(CANARY_SOUL, &node_id, stamp, Value::text(value));
         let commit = self.commit(vec![write], now, effects);
-        self.acknowledge(commit, Acknowledge::Canary(reply));
+        self.acknowledge(commit, Acknowledge::Canary(reply, stamp));
     }
 
     /// Carries wishes out in order. They share commits as far as they are about different records.
@@ -191,7 +191,7 @@ impl Replica {
             together.push(self.invented(now));
         }
         let Some(row) = row else {
-            return Ok(Written::Deleted);
+            return Ok(Written::Deleted { id, stamp });
         };
         let found = Found {
             dangling: self.index.would_dangle(&row),

@@ -206,7 +206,7 @@ impl Summary {
     fn count(&mut self, line: u64, outcome: Outcome) {
         match outcome {
             Ok(Written::Created(_)) => self.created += 1,
-            Ok(Written::Replaced(_) | Written::Deleted) => self.replaced += 1,
+            Ok(Written::Replaced(_) | Written::Deleted { .. }) => self.replaced += 1,
             Err(refused) => self.refused(line, refused.into()),
         }
     }

@@ -146,11 +146,11 @@ pub(super) async fn canary(
             return Err(ApiError::bad_request("invalid_value", error));
         }
     };
-    app.ask(|reply| Command::Canary(value, reply)).await?;
+    let stamp = app.ask(|reply| Command::Canary(value, reply)).await?;
     let origin = &*app.config().node_id;
     Ok(answer::json(
         StatusCode::OK,
-        &json!({"success": true, "origin": origin}),
+        &json!({"success": true, "origin": origin, "state": stamp.ms()}),
     ))
 }
 

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::header::IF_NONE_MATCH;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use serde_json::json;
 
 use super::answer;
 use super::app::App;
@@ -160,6 +161,12 @@ async fn write(app: &App, wish: Wish) -> Result<Response, ApiError> {
     Ok(match written {
         Written::Created(found) => answer::record(StatusCode::CREATED, &found),
         Written::Replaced(found) => answer::record(StatusCode::OK, &found),
-        Written::Deleted => answer::success(),
+        Written::Deleted { id, stamp } => {
+            let state = stamp.ms();
+            answer::json(
+                StatusCode::OK,
+                &json!({"success": true, "id": id, "state": state}),
+            )
+        }
     })
 }
