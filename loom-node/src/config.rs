@@ -2,12 +2,13 @@
 //!
 //! [`NodeArgs`] is what people write, [`NodeConfig`] what [`crate::serve`] takes.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use loom_relay::driver::{DriverConfig, InvalidPeerUrl, PeerUrl};
+use loom_relay::config::{ConfigError, StoreConfig, check_peers, duration, maybe_empty_path};
+use loom_relay::driver::{DriverConfig, PeerUrl};
 use loom_relay::store::Durability;
 
 use crate::feed::Limits;
@@ -25,26 +26,22 @@ pub struct NodeArgs {
     #[arg(long, env = "PORT", default_value_t = 3000)]
     pub port: u16,
 
-    /// Address to listen on; 0.0.0.0 or :: to be reached from other machines
-    #[arg(
-        long,
-        env = "BIND",
-        default_value = "127.0.0.1",
-        value_name = "ADDRESS"
-    )]
+    /// Address to listen on; 0.0.0.0 is reachable from everywhere, and nothing here asks for a
+    /// password
+    #[arg(long, env = "BIND", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub bind: IpAddr,
 
     /// Relays to keep a link to, separated by commas, such as ws://localhost:8765/gun
     #[arg(long, env = "GUN_PEERS", value_delimiter = ',', value_name = "URLS")]
     pub peers: Vec<String>,
 
-    /// Directory to keep the graph in; without one it lives in memory and ends with the process
-    #[arg(long, env = "DATA_DIR", value_name = "PATH")]
+    /// Directory to keep the graph in; without it the graph is in memory only
+    #[arg(long, env = "DATA_DIR", value_name = "DIR", value_parser = maybe_empty_path())]
     pub data_dir: Option<PathBuf>,
 
-    /// What an acknowledged write survives: loss of power, of the process, or nothing
-    #[arg(long, env = "DURABILITY", value_enum, default_value_t)]
-    pub durability: Durability,
+    /// What an acknowledged write survives; needs --data-dir [default: sync]
+    #[arg(long, env = "DURABILITY", value_enum)]
+    pub durability: Option<Durability>,
 
     /// Also write LoomDB's index souls, so that original nodes answer filtered queries
     #[arg(long, env = "LEGACY_INDEX")]
@@ -54,11 +51,12 @@ pub struct NodeArgs {
     #[arg(long, env = "PING_TIMEOUT", default_value = "5s", value_parser = duration, value_name = "TIME")]
     pub ping_timeout: Duration,
 
-    /// What to log, as in RUST_LOG: error, warn, info, debug, or loom_relay=debug,info
+    /// What to log to standard error: error, warn, info, debug, trace, or
+    /// loom_node::replica=debug,info
     #[arg(long, env = "LOOM_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
 
-    /// End when standard input does: for programs that start nodes and must not leave any behind
+    /// Exit when standard input ends, which the controller that started this process holds open
     #[arg(long, hide = true)]
     pub die_with_parent: bool,
 }
@@ -70,14 +68,12 @@ pub struct NodeConfig {
     pub node_id: String,
     /// Links to keep.
     pub peers: Vec<PeerUrl>,
-    /// Where the graph is kept; `None` is in memory.
-    pub data_dir: Option<PathBuf>,
-    /// What an acknowledged write survives; means nothing without `data_dir`.
-    pub durability: Durability,
+    /// Where the graph is kept; in memory only if absent.
+    pub store: Option<StoreConfig>,
+    /// Limits and times of links.
+    pub driver: DriverConfig,
     /// Also write LoomDB's index souls.
     pub legacy_index: bool,
-    /// How long a link may be silent.
-    pub ping_timeout: Duration,
     /// How much the change feed remembers.
     pub feed: Limits,
     /// A fault to be found; see [`Plant`].
@@ -85,51 +81,57 @@ pub struct NodeConfig {
 }
 
 /// Arguments that make no node.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum InvalidConfig {
-    /// A peer that cannot be dialled.
+    /// Something a relay has as well.
     #[error(transparent)]
-    Peer(#[from] InvalidPeerUrl),
+    Shared(#[from] ConfigError),
     /// A name that cannot be a field of GUN's graph.
     #[error(
-        "node id {0:?}: must be 1 to {ID_BYTES_MAX} bytes long and not \"_\"; set --node-id or NODE_ID"
+        "--node-id {0:?}: must be 1 to {ID_BYTES_MAX} bytes long and not \"_\", where GUN keeps \
+         its metadata; set --node-id or NODE_ID"
     )]
     NodeId(String),
-    /// A ping timeout below what a busy machine keeps.
-    #[error("ping timeout {0:?}: must be at least 100ms")]
-    PingTimeout(Duration),
 }
 
 impl NodeArgs {
+    /// Where to listen.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.bind, self.port)
+    }
+
     /// Checks what was written.
     ///
     /// # Errors
     ///
-    /// [`InvalidConfig`] says what to change.
+    /// [`InvalidConfig`] names the flag and says what would do.
     pub fn into_config(self) -> Result<NodeConfig, InvalidConfig> {
-        let peers = self.peers.iter().map(|url| url.trim());
-        // GUN_PEERS= is a way of having none.
-        let peers = peers.filter(|url| !url.is_empty()).map(PeerUrl::parse);
-        let config = NodeConfig {
-            peers: peers.collect::<Result<_, _>>()?,
-            data_dir: self.data_dir,
-            durability: self.durability,
-            legacy_index: self.legacy_index,
-            ping_timeout: self.ping_timeout,
-            ..NodeConfig::new(self.node_id.unwrap_or_else(host_name))
+        let node_id = match self.node_id {
+            // An empty variable in a compose file means "not set".
+            Some(name) if !name.is_empty() => name,
+            _ => host_name(),
         };
-        if matches!(config.node_id.as_str(), "" | "_") || config.node_id.len() > ID_BYTES_MAX {
-            return Err(InvalidConfig::NodeId(config.node_id));
+        if node_id == "_" || node_id.len() > ID_BYTES_MAX {
+            return Err(InvalidConfig::NodeId(node_id));
         }
-        if config.ping_timeout < Duration::from_millis(100) {
-            return Err(InvalidConfig::PingTimeout(config.ping_timeout));
+        if !(PING_TIMEOUT_MIN..=PING_TIMEOUT_MAX).contains(&self.ping_timeout) {
+            return Err(ConfigError::Range {
+                flag: "--ping-timeout",
+                given: format!("{:?}", self.ping_timeout),
+                range: "from 100ms to 3600s",
+            }
+            .into());
         }
-        Ok(config)
-    }
-
-    /// Where to listen.
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::new(self.bind, self.port)
+        Ok(NodeConfig {
+            peers: check_peers(&self.peers).map_err(ConfigError::from)?,
+            store: StoreConfig::check(self.data_dir, self.durability)?,
+            driver: DriverConfig {
+                commands_max: COMMANDS_MAX,
+                ..DriverConfig::with_ping_timeout(self.ping_timeout)
+            },
+            legacy_index: self.legacy_index,
+            ..NodeConfig::new(node_id)
+        })
     }
 }
 
@@ -139,36 +141,29 @@ impl NodeConfig {
         Self {
             node_id: node_id.into(),
             peers: Vec::new(),
-            data_dir: None,
-            durability: Durability::default(),
+            store: None,
+            driver: DriverConfig {
+                commands_max: COMMANDS_MAX,
+                ..DriverConfig::default()
+            },
             legacy_index: false,
-            ping_timeout: Duration::from_secs(5),
             feed: Limits::default(),
             plant: None,
         }
     }
 
-    /// What really holds: nothing survives without a store.
-    pub(crate) fn effective_durability(&self) -> Durability {
-        match self.data_dir {
-            Some(_) => self.durability,
-            None => Durability::None,
-        }
-    }
-
-    pub(crate) fn driver(&self) -> DriverConfig {
-        DriverConfig {
-            ping_timeout: self.ping_timeout,
-            // Three chances to be heard before the link is given up.
-            ping_interval: self.ping_timeout.mul_f64(0.3),
-            commands_max: COMMANDS_MAX,
-            ..DriverConfig::default()
-        }
+    /// What an acknowledged write survives; without a store nothing does.
+    pub fn durability(&self) -> Durability {
+        (self.store.as_ref()).map_or(Durability::None, |store| store.durability)
     }
 }
 
 /// Requests that may wait for the replica; one more is answered 503. A thousand take about 20 ms.
 const COMMANDS_MAX: usize = 1024;
+
+/// Less is below what a busy machine keeps.
+const PING_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+const PING_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
 fn host_name() -> String {
     let of_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
@@ -178,20 +173,6 @@ fn host_name() -> String {
     // The original's name for a node that was given none.
     name.filter(|name| !name.is_empty())
         .unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// Reads `5s`, `800ms` or a plain number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.find(|character: char| character.is_ascii_alphabetic()) {
-        Some(at) => text.split_at(at),
-        None => (text, "s"),
-    };
-    let seconds = match (number.parse::<f64>(), unit) {
-        (Ok(number), "s") => number,
-        (Ok(number), "ms") => number / 1000.0,
-        _ => return Err("write a time such as 5s or 800ms".to_owned()),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|why| why.to_string())
 }
 
 #[cfg(test)]
@@ -223,8 +204,8 @@ mod tests {
         for (args, words) in [
             (&["--peers", "wss://a"][..], "not supported"),
             (&["--node-id", "_"], "--node-id"),
-            (&["--node-id", ""], "--node-id"),
-            (&["--ping-timeout", "1ms"], "at least 100ms"),
+            (&["--ping-timeout", "1ms"], "100ms"),
+            (&["--durability", "sync"], "--data-dir"),
         ] {
             let why = config(args).unwrap_err().to_string();
             assert!(why.contains(words), "{args:?}: {why}");
@@ -232,17 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_with_their_unit() {
-        assert_eq!(duration("5s"), Ok(Duration::from_secs(5)));
-        assert_eq!(duration("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("800ms"), Ok(Duration::from_millis(800)));
-        for junk in ["", "s", "5m", "-1s", "nan", "5 s"] {
-            assert!(duration(junk).is_err(), "{junk}");
-        }
-    }
-
-    #[test]
     fn a_node_without_a_name_has_the_hosts() {
         assert!(!host_name().is_empty());
+        assert_eq!(config(&["--node-id", ""]).unwrap().node_id, host_name());
     }
 }

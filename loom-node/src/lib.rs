@@ -6,7 +6,7 @@
 //! 2. [`index`], [`feed`], [`history`], [`stats`]: what a node keeps beside its graph.
 //! 3. [`replica`]: the node without IO; loom-relay's driver runs it.
 //! 4. [`rest`]: HTTP in front of it.
-//! 5. [`config`], `serve`: a program of it all.
+//! 5. [`config`], [`fn@serve`], [`fn@run`]: the node as a server and as a program.
 
 pub mod config;
 pub mod feed;
@@ -17,9 +17,11 @@ mod plant;
 pub mod record;
 pub mod replica;
 pub mod rest;
+mod run;
 mod serve;
 pub mod stats;
 
 pub use config::{InvalidConfig, NodeArgs, NodeConfig};
 pub use plant::Plant;
-pub use serve::{ServeError, run, run_config, serve};
+pub use run::{RunError, run, run_config};
+pub use serve::{ServeError, serve};

@@ -1,4 +1,4 @@
-//! The program `loom-node`: arguments in, exit code out. Everything else is [`loom_node::run`].
+//! The `loom-node` program.
 
 use std::process::ExitCode;
 
@@ -6,26 +6,34 @@ use clap::Parser;
 use loom_node::NodeArgs;
 
 /// A LoomDB node: typed nodes and edges over REST, synchronised through a GUN relay.
-#[derive(Parser)]
-#[command(
-    version,
-    after_help = "\
-Examples:
-  loom-node --peers ws://localhost:8765/gun
-  NODE_ID=node-2 PORT=3002 GUN_PEERS=http://relay:8765/gun loom-node --data-dir ./node-2
-  curl -X POST localhost:3000/nodes -H 'Content-Type: application/json' -d '{\"type\":\"task\"}'"
-)]
+#[derive(Debug, Parser)]
+#[command(name = "loom-node", version, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     node: NodeArgs,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match loom_node::run(Cli::parse().node).await {
+const EXAMPLES: &str = "\
+Examples:
+  loom-node --peers ws://127.0.0.1:8765/gun     on 127.0.0.1:3000, in memory only
+  NODE_ID=node-2 PORT=3002 GUN_PEERS=http://relay:8765/gun loom-node --data-dir ./node-2
+                                                named, kept on disk, with LoomDB's variables
+
+Then: curl -X POST localhost:3000/nodes -H 'Content-Type: application/json' -d '{\"type\":\"task\"}'";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = loom_relay::runtime()
+        .map_err(|error| format!("cannot start: {error}"))
+        .and_then(|runtime| {
+            runtime
+                .block_on(loom_node::run(cli.node))
+                .map_err(|error| error.to_string())
+        });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("loom-node: {error}");
+        Err(sentence) => {
+            eprintln!("loom-node: {sentence}");
             ExitCode::FAILURE
         }
     }
