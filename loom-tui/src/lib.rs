@@ -8,3 +8,4 @@ pub mod history;
 pub mod probe;
 pub mod snapshot;
 pub mod stats;
+pub mod ui;

@@ -1,0 +1,535 @@
+//! What happens when something happens: [`update`]. No IO, no clock, no randomness.
+
+use std::sync::Arc;
+
+use ratatui::layout::Size;
+
+use crate::cluster::{Life, Link, Member};
+use crate::snapshot::{Request, ScenarioState, Snapshot};
+
+use super::app::{App, Notice, QUIET_AFTER_S, row_of};
+use super::command::{self, Command};
+use super::eventlog;
+use super::key::Key;
+use super::keymap::{self, Action};
+use super::overlay::{Confirm, Consequence, DegradeForm, Line, Overlay};
+use super::plan::Panel;
+use super::theme::Role;
+use super::undo::describe;
+
+/// Something that happened to the dashboard.
+#[derive(Clone, Debug)]
+pub enum Msg {
+    /// A key was pressed.
+    Key(Key),
+    /// Text was pasted.
+    Paste(String),
+    /// The terminal has a new size.
+    Resize(Size),
+    /// There is new data.
+    Snapshot(Arc<Snapshot>),
+    /// About a second passed; sent only while [`App::wants_tick`].
+    Tick,
+    /// The engine did not take a request, and why.
+    Refused(Request, &'static str),
+    /// A background task panicked with these words.
+    TaskBroke(String),
+}
+
+/// What is to be done about it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cmd {
+    /// Draw, this soon.
+    Draw(Urgency),
+    /// Ask the engine.
+    Request(Request),
+    /// Put text on the clipboard.
+    Copy(String),
+    /// Paint every cell again.
+    Repaint,
+    /// Give the terminal back to the shell until it returns.
+    Suspend,
+    /// Leave.
+    Quit,
+}
+
+/// How soon a change must be seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// With the next frame of data.
+    Data,
+    /// At once: a person is waiting.
+    Now,
+}
+
+const NOTICE_S: u8 = 4;
+const PAGE_LINES: usize = 10;
+
+/// Takes one message and says what must be done, in order.
+pub fn update(app: &mut App, msg: Msg) -> Vec<Cmd> {
+    match msg {
+        Msg::Key(key) => on_key(app, key),
+        Msg::Paste(text) => on_paste(app, &text),
+        Msg::Resize(size) => {
+            app.size = size;
+            vec![Cmd::Draw(Urgency::Now)]
+        }
+        Msg::Snapshot(snapshot) => on_snapshot(app, snapshot),
+        Msg::Tick => on_tick(app),
+        Msg::Refused(request, why) => {
+            let text = format!("not done: {}: {why}", describe(&request));
+            notify(app, text, Role::Bad);
+            vec![Cmd::Draw(Urgency::Now)]
+        }
+        Msg::TaskBroke(what) => {
+            notify(app, format!("a background task broke: {what}"), Role::Bad);
+            app.broken_tasks.push(what);
+            vec![Cmd::Draw(Urgency::Data)]
+        }
+    }
+}
+
+fn on_snapshot(app: &mut App, snapshot: Arc<Snapshot>) -> Vec<Cmd> {
+    if app.events_below > 0 && app.frozen.is_none() {
+        let arrived = eventlog::arrived(&app.newest, &snapshot, &app.filter);
+        app.events_below = app.events_below.saturating_add(arrived);
+    }
+    app.newest = snapshot;
+    app.quiet_s = 0;
+    let newest = &app.newest;
+    if app
+        .member
+        .is_none_or(|member| row_of(newest, member).is_none())
+    {
+        // A node is more interesting than the relay, which is first.
+        let rows = &newest.members;
+        app.member = rows.get(1).or(rows.first()).map(|row| row.status.member);
+    }
+    let known = |name: &String| newest.scenarios.iter().any(|row| row.name == *name);
+    if !app.scenario.as_ref().is_some_and(known) {
+        app.scenario = newest.scenarios.first().map(|row| row.name.clone());
+    }
+    vec![Cmd::Draw(Urgency::Data)]
+}
+
+fn on_tick(app: &mut App) -> Vec<Cmd> {
+    app.quiet_s = app.quiet_s.saturating_add(1);
+    let mut changed = app.quiet_s >= QUIET_AFTER_S;
+    if let Some(notice) = &mut app.notice {
+        notice.left_s = notice.left_s.saturating_sub(1);
+        if notice.left_s == 0 {
+            app.notice = None;
+            changed = true;
+        }
+    }
+    if changed {
+        vec![Cmd::Draw(Urgency::Data)]
+    } else {
+        Vec::new()
+    }
+}
+
+fn on_paste(app: &mut App, text: &str) -> Vec<Cmd> {
+    // Pasted text is never read as keys: it would cut and kill.
+    match &mut app.overlay {
+        Some(Overlay::Command(line)) => line.insert(text),
+        Some(Overlay::Filter(line)) => {
+            line.insert(text);
+            app.filter.clone_from(&line.text);
+            app.events_below = 0;
+        }
+        _ => return Vec::new(),
+    }
+    vec![Cmd::Draw(Urgency::Now)]
+}
+
+fn on_key(app: &mut App, key: Key) -> Vec<Cmd> {
+    let mut cmds = vec![Cmd::Draw(Urgency::Now)];
+    app.notice = None;
+    if key == Key::Ctrl('c') {
+        return vec![Cmd::Quit];
+    }
+    if let Some(overlay) = app.overlay.take() {
+        on_overlay_key(app, overlay, key, &mut cmds);
+        return cmds;
+    }
+    let contexts = app.contexts();
+    match keymap::find(key, &contexts) {
+        Some(binding) => act(app, binding.action, &mut cmds),
+        None => {
+            if let Some(hint) = keymap::near_miss(key, &contexts) {
+                notify(app, hint, Role::Dim);
+            }
+        }
+    }
+    cmds
+}
+
+/// Keys while something lies over the panels. The overlay stays open only if it is put back.
+fn on_overlay_key(app: &mut App, overlay: Overlay, key: Key, cmds: &mut Vec<Cmd>) {
+    match overlay {
+        Overlay::Help(line) => {
+            let line = match key {
+                Key::Up | Key::Char('k') => line.saturating_sub(1),
+                Key::Down | Key::Char('j') => line.saturating_add(1),
+                Key::PageUp => line.saturating_sub(PAGE_LINES),
+                Key::PageDown | Key::Char(' ') => line.saturating_add(PAGE_LINES),
+                Key::Esc | Key::Char('?' | 'q') | Key::Enter => return,
+                _ => line,
+            };
+            // The view stops at the last line; scrolling further down must not have to be undone.
+            app.overlay = Some(Overlay::Help(line.min(keymap::BINDINGS.len())));
+        }
+        Overlay::Confirm(confirm) => on_confirm_key(app, confirm, key, cmds),
+        Overlay::Degrade(mut form) => match key {
+            Key::Esc => {}
+            Key::Enter => ask(app, form.request(), cmds),
+            _ => {
+                form.edit(key);
+                app.overlay = Some(Overlay::Degrade(form));
+            }
+        },
+        Overlay::Command(mut line) => match key {
+            Key::Esc => {}
+            Key::Backspace if line.text.is_empty() => {}
+            Key::Enter if line.text.trim().is_empty() => {}
+            Key::Enter => match command::parse(&line.text, &app.newest) {
+                Ok(Command::Request(request)) => ask(app, request, cmds),
+                Ok(Command::Action(action)) => act(app, action, cmds),
+                Err(error) => {
+                    line.error = Some(error);
+                    app.overlay = Some(Overlay::Command(line));
+                }
+            },
+            Key::Tab => {
+                line.text = command::complete(&line.text, &app.newest);
+                app.overlay = Some(Overlay::Command(line));
+            }
+            _ => {
+                line.edit(key);
+                app.overlay = Some(Overlay::Command(line));
+            }
+        },
+        Overlay::Filter(mut line) => match key {
+            Key::Enter => {}
+            Key::Esc => {
+                app.filter.clear();
+                app.events_below = 0;
+            }
+            _ => {
+                line.edit(key);
+                app.filter.clone_from(&line.text);
+                app.events_below = 0;
+                app.overlay = Some(Overlay::Filter(line));
+            }
+        },
+    }
+}
+
+fn on_confirm_key(app: &mut App, mut confirm: Confirm, key: Key, cmds: &mut Vec<Cmd>) {
+    let yes = match key {
+        Key::Char('y' | 'Y') => true,
+        Key::Enter => confirm.yes_focused,
+        Key::Esc | Key::Char('n' | 'N' | 'q') => false,
+        Key::Left | Key::Right | Key::Tab | Key::BackTab | Key::Char('h' | 'l') => {
+            confirm.yes_focused = !confirm.yes_focused;
+            app.overlay = Some(Overlay::Confirm(confirm));
+            return;
+        }
+        _ => {
+            app.overlay = Some(Overlay::Confirm(confirm));
+            return;
+        }
+    };
+    if yes {
+        match confirm.consequence {
+            Consequence::Request(request) => ask(app, request, cmds),
+            Consequence::Quit => cmds.push(Cmd::Quit),
+        }
+    }
+}
+
+fn act(app: &mut App, action: Action, cmds: &mut Vec<Cmd>) {
+    match action {
+        Action::ToggleCut
+        | Action::ToggleSuspend
+        | Action::Kill
+        | Action::Restart
+        | Action::Degrade => act_on_member(app, action, cmds),
+        Action::HealAll => ask(app, Request::HealAll, cmds),
+        Action::Undo => match app.undo.pop() {
+            Some(entry) => {
+                notify(app, format!("taking back: {}", entry.what), Role::Info);
+                app.expect(&entry.opposite);
+                cmds.push(Cmd::Request(entry.opposite));
+            }
+            None => notify(app, "nothing to undo", Role::Dim),
+        },
+        Action::RunScenario => {
+            if let Some(name) = app.scenario.clone() {
+                run(app, vec![name], cmds);
+            }
+        }
+        Action::RunAll => {
+            let names = app.newest.scenarios.iter().map(|row| row.name.clone());
+            let names = names.collect();
+            run(app, names, cmds);
+        }
+        Action::CancelRun => {
+            if app.running().is_some() {
+                ask(app, Request::CancelRun, cmds);
+            } else {
+                notify(app, "no scenario is running", Role::Dim);
+            }
+        }
+        Action::Retry => ask(app, Request::Retry, cmds),
+        Action::Move(by) => step(app, isize::from(by)),
+        Action::Page(by) => step(app, isize::from(by).saturating_mul(10)),
+        Action::First => step(app, isize::MIN),
+        Action::Last => step(app, isize::MAX),
+        Action::FocusNext => app.focus = app.focus.step(1),
+        Action::FocusPrevious => app.focus = app.focus.step(-1),
+        Action::FocusNumber(number) => app.focus = Panel::numbered(number).unwrap_or(app.focus),
+        Action::Zoom => app.zoom = !app.zoom,
+        Action::Freeze => {
+            app.frozen = match app.frozen.take() {
+                Some(_) => None,
+                None => Some(Arc::clone(&app.newest)),
+            };
+        }
+        Action::Filter => {
+            app.focus = Panel::Events;
+            app.overlay = Some(Overlay::Filter(Line::with(&app.filter)));
+        }
+        Action::Palette => app.overlay = Some(Overlay::Command(Line::default())),
+        Action::Copy => match copied(app) {
+            Some(text) => {
+                notify(app, format!("copied: {text}"), Role::Dim);
+                cmds.push(Cmd::Copy(text));
+            }
+            None => notify(app, "nothing to copy here", Role::Dim),
+        },
+        Action::Help => app.overlay = Some(Overlay::Help(0)),
+        Action::Back => back(app),
+        Action::Repaint => cmds.push(Cmd::Repaint),
+        Action::Suspend => cmds.push(Cmd::Suspend),
+        Action::Quit => match app.running() {
+            Some(row) => {
+                app.overlay = Some(Overlay::Confirm(Confirm {
+                    question: "Quit while a scenario runs?".to_owned(),
+                    detail: vec![
+                        format!("{} is not finished: it ends without a verdict.", row.name),
+                        "The cluster is stopped either way.".to_owned(),
+                    ],
+                    yes: "Quit",
+                    yes_focused: false,
+                    consequence: Consequence::Quit,
+                }));
+            }
+            None => cmds.push(Cmd::Quit),
+        },
+        Action::QuitNow => cmds.push(Cmd::Quit),
+    }
+}
+
+fn act_on_member(app: &mut App, action: Action, cmds: &mut Vec<Cmd>) {
+    let Some(row) = app.selected() else {
+        notify(app, "no member is selected", Role::Dim);
+        return;
+    };
+    let (member, life) = (row.status.member, row.status.life);
+    let running = !matches!(life, Life::Dead | Life::Stopped);
+    let down = || format!("{member} is not running: R starts it");
+    let no_link = "the relay has no link of its own: select a node";
+    let request = match action {
+        Action::ToggleCut | Action::Degrade if member == Member::Relay => Err(no_link.to_owned()),
+        Action::ToggleCut if app.is_cut(row) => Ok(Request::HealLink(member)),
+        Action::ToggleCut => Ok(Request::Cut(member)),
+        Action::ToggleSuspend | Action::Kill if !running => Err(down()),
+        Action::ToggleSuspend if app.is_suspended(row) => Ok(Request::Resume(member)),
+        Action::ToggleSuspend => Ok(Request::Suspend(member)),
+        Action::Restart => Ok(Request::Restart(member)),
+        Action::Degrade => {
+            let form = DegradeForm::new(member, row.status.link);
+            app.overlay = Some(Overlay::Degrade(form));
+            return;
+        }
+        _ => {
+            app.overlay = Some(Overlay::Confirm(kill_question(member)));
+            return;
+        }
+    };
+    match request {
+        Ok(request) => ask(app, request, cmds),
+        Err(why) => notify(app, why, Role::Dim),
+    }
+}
+
+fn kill_question(member: Member) -> Confirm {
+    let effect = match member {
+        Member::Relay => "SIGKILL now: no node can reach another until it is restarted.",
+        Member::Node(_) => "SIGKILL now, as a power cut would. R starts it again.",
+    };
+    Confirm {
+        question: format!("Kill {member}?"),
+        detail: vec![effect.to_owned()],
+        yes: "Kill",
+        yes_focused: false,
+        consequence: Consequence::Request(Request::Kill(member)),
+    }
+}
+
+/// Sends a request and remembers how to take it back.
+fn ask(app: &mut App, request: Request, cmds: &mut Vec<Cmd>) {
+    let member = match &request {
+        Request::Cut(member)
+        | Request::HealLink(member)
+        | Request::Kill(member)
+        | Request::Stop(member)
+        | Request::Restart(member)
+        | Request::Suspend(member)
+        | Request::Resume(member)
+        | Request::SetLink(member, _) => Some(*member),
+        Request::HealAll | Request::Run(_) | Request::CancelRun | Request::Retry => None,
+    };
+    let row = member.and_then(|member| row_of(&app.newest, member));
+    let (life, mut link) = row.map_or((Life::Dead, Link::default()), |row| {
+        (row.status.life, row.status.link)
+    });
+    // A link that was just asked to be cut or healed is not in the data yet.
+    if let Some(row) = row {
+        let cut = app.is_cut(row);
+        if cut != (link.up.cut || link.down.cut) {
+            link = if cut { Link::cut() } else { Link::default() };
+        }
+    }
+    app.undo.note(&request, life, link);
+    app.expect(&request);
+    let kind = match &request {
+        Request::Cut(_) => Some("cut"),
+        Request::Kill(_) => Some("kill"),
+        Request::Stop(_) => Some("stop"),
+        Request::Restart(_) => Some("restart"),
+        Request::Suspend(_) => Some("suspend"),
+        Request::SetLink(..) => Some("degrade"),
+        Request::HealLink(_)
+        | Request::HealAll
+        | Request::Resume(_)
+        | Request::Run(_)
+        | Request::CancelRun
+        | Request::Retry => None,
+    };
+    if let Some(kind) = kind {
+        *app.faults_made.entry(kind).or_default() += 1;
+    }
+    cmds.push(Cmd::Request(request));
+}
+
+/// Asks for runs of scenarios that are not already running or waiting.
+fn run(app: &mut App, names: Vec<String>, cmds: &mut Vec<Cmd>) {
+    let busy = |name: &String| {
+        let mut rows = app.newest.scenarios.iter();
+        rows.any(|row| {
+            let waiting = matches!(
+                row.state,
+                ScenarioState::Queued | ScenarioState::Running { .. }
+            );
+            row.name == *name && waiting
+        })
+    };
+    let (busy, idle): (Vec<String>, Vec<String>) = names.into_iter().partition(busy);
+    if idle.is_empty()
+        && let Some(name) = busy.first()
+    {
+        notify(
+            app,
+            format!("{name} is already running or queued"),
+            Role::Dim,
+        );
+    }
+    for name in idle {
+        ask(app, Request::Run(name), cmds);
+    }
+}
+
+fn step(app: &mut App, by: isize) {
+    match app.focus {
+        Panel::Nodes | Panel::Topology => {
+            let ids: Vec<Member> = app
+                .shown()
+                .members
+                .iter()
+                .map(|r| r.status.member)
+                .collect();
+            app.member = stepped(&ids, app.member.as_ref(), by);
+        }
+        Panel::Scenarios => {
+            let names: Vec<String> = app
+                .shown()
+                .scenarios
+                .iter()
+                .map(|r| r.name.clone())
+                .collect();
+            app.scenario = stepped(&names, app.scenario.as_ref(), by);
+        }
+        Panel::Events => {
+            let most = eventlog::matching(app.shown(), &app.filter).count();
+            let below = isize::try_from(app.events_below).unwrap_or(isize::MAX);
+            let below = below.saturating_sub(by).max(0);
+            app.events_below = usize::try_from(below)
+                .unwrap_or(0)
+                .min(most.saturating_sub(1));
+        }
+        Panel::Latency | Panel::Lag => {}
+    }
+}
+
+/// The id `by` places after `from`, stopping at both ends.
+fn stepped<T: Clone + PartialEq>(ids: &[T], from: Option<&T>, by: isize) -> Option<T> {
+    let here = from.and_then(|from| ids.iter().position(|id| id == from));
+    let last = ids.len().checked_sub(1)?;
+    let there = match here {
+        Some(here) => here.saturating_add_signed(by).min(last),
+        None => 0,
+    };
+    ids.get(there).cloned()
+}
+
+fn copied(app: &App) -> Option<String> {
+    match app.focus {
+        Panel::Nodes | Panel::Topology | Panel::Latency | Panel::Lag => {
+            Some(app.selected()?.status.url.clone())
+        }
+        Panel::Scenarios => Some(format!("loom-tui run {}", app.scenario.as_ref()?)),
+        Panel::Events => {
+            let lines: Vec<_> = eventlog::matching(app.shown(), &app.filter).collect();
+            let at = lines
+                .len()
+                .checked_sub(app.events_below.saturating_add(1))?;
+            Some(format!("{} {}", lines[at].source, lines[at].text))
+        }
+    }
+}
+
+fn back(app: &mut App) {
+    if app.zoom {
+        app.zoom = false;
+    } else if !app.filter.is_empty() {
+        app.filter.clear();
+        app.events_below = 0;
+    } else if app.frozen.is_some() {
+        app.frozen = None;
+    } else if app.events_below > 0 {
+        app.events_below = 0;
+    } else if !app.plan().shows_members() {
+        app.focus = Panel::Nodes;
+    }
+}
+
+fn notify(app: &mut App, text: impl Into<String>, role: Role) {
+    app.notice = Some(Notice {
+        text: text.into(),
+        role,
+        left_s: NOTICE_S,
+    });
+}
