@@ -4,6 +4,7 @@ pub mod cli;
 pub mod client;
 pub mod cluster;
 pub mod control;
+pub mod engine;
 pub mod history;
 pub mod probe;
 pub mod snapshot;

@@ -64,7 +64,7 @@ pub struct MemberRow {
     pub lag_growing: bool,
     /// Writes of other nodes it has not shown yet.
     pub behind: u64,
-    /// Round trip of the last `/health`, when it answered.
+    /// How long it last took to say how it is, when it answered.
     pub rtt: Option<Duration>,
     /// 99th percentile of convergence latency as seen at this node, over the window.
     pub p99: Option<Duration>,

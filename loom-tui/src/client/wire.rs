@@ -289,6 +289,28 @@ pub struct StatsReply {
     pub stats: NodeStats,
     /// Its link to the relay.
     pub sync_status: SyncStatus,
+    /// What it holds; only Loom's nodes say.
+    #[serde(default)]
+    pub graph: Option<GraphCounts>,
+}
+
+impl StatsReply {
+    /// Vertices and edges it holds, where it says.
+    pub fn records(&self) -> Option<u64> {
+        self.graph.as_ref().map(|graph| graph.nodes + graph.edges)
+    }
+}
+
+/// What a node holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraphCounts {
+    /// Vertices.
+    pub nodes: u64,
+    /// Edges.
+    pub edges: u64,
+    /// Edges that lack an end.
+    #[serde(default)]
+    pub dangling: u64,
 }
 
 /// `GET /digest`: equal replicas have equal digests.

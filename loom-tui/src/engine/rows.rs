@@ -1,0 +1,78 @@
+//! Puts members, their own accounts and the probe's view together into rows.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::health::Reading;
+use crate::cluster::{Life, Member, MemberStatus};
+use crate::probe::View;
+use crate::snapshot::{LagSeries, MemberRow};
+
+/// Points of a sparkline.
+const SPARK_POINTS: usize = 60;
+
+/// Since when each member has been at fault.
+#[derive(Debug, Default)]
+pub(super) struct Faults(BTreeMap<Member, Duration>);
+
+impl Faults {
+    pub(super) fn note(&mut self, now: Duration, members: &[MemberStatus]) {
+        for status in members {
+            let down = matches!(status.life, Life::Suspended | Life::Stopped | Life::Dead);
+            if down || !status.link.is_clear() {
+                self.0.entry(status.member).or_insert(now);
+            } else {
+                self.0.remove(&status.member);
+            }
+        }
+    }
+}
+
+/// One row per member.
+pub(super) fn rows(
+    now: Duration,
+    members: &[MemberStatus],
+    readings: &BTreeMap<Member, Reading>,
+    cpu: &BTreeMap<u32, f32>,
+    faults: &Faults,
+    view: Option<&View>,
+) -> Vec<MemberRow> {
+    let rows = members.iter().map(|status| {
+        let observer =
+            view.and_then(|view| (view.observers.iter()).find(|o| o.member == status.member));
+        let answers = matches!(status.life, Life::Up | Life::Starting);
+        let reading = (readings.get(&status.member).filter(|_| answers))
+            .cloned()
+            .unwrap_or_default();
+        let spark: VecDeque<_> = observer
+            .map(|observer| {
+                let skipped = observer.trace.len().saturating_sub(SPARK_POINTS);
+                let newest = observer.trace.iter().skip(skipped);
+                newest.map(|(_, worst)| *worst).collect()
+            })
+            .unwrap_or_default();
+        MemberRow {
+            status: status.clone(),
+            connected: reading.connected,
+            fault_since: (faults.0.get(&status.member)).map(|since| now.saturating_sub(*since)),
+            lag: observer.and_then(|observer| observer.lag),
+            lag_growing: observer.is_some_and(|observer| observer.behind > 0),
+            behind: observer.map_or(0, |observer| observer.behind),
+            rtt: reading.rtt,
+            p99: observer.and_then(|observer| observer.p99),
+            spark,
+            records: reading.records,
+            cpu: status.pid.and_then(|pid| cpu.get(&pid).copied()),
+        }
+    });
+    rows.collect()
+}
+
+/// The lag of every observer over time.
+pub(super) fn lag(view: &View) -> Vec<LagSeries> {
+    let series = view.observers.iter().map(|observer| LagSeries {
+        member: observer.member,
+        points: observer.trace.iter().copied().collect(),
+    });
+    series.collect()
+}
