@@ -23,11 +23,11 @@ pub use self::json::Json;
 pub use self::outcome::{Outcome, Refusal};
 pub use self::relay::RelayClient;
 pub use self::shown::Shown;
-use self::wire::{BulkReport, Listed, Page, Plain, StatsReply};
 pub use self::wire::{
-    Change, ChangeRecord, Digest, Edge, EdgeFilter, Health, Key, Kind, NewEdge, NewVertex, Stamp,
-    Stored, Vertex, VertexFilter, Written,
+    BulkReport, Change, ChangeRecord, Digest, Edge, EdgeFilter, Health, Key, Kind, NewEdge,
+    NewVertex, Page, Stamp, StatsReply, Stored, Vertex, VertexFilter, Written,
 };
+use self::wire::{Listed, Plain};
 pub use self::write::WriteOp;
 
 /// How long a call may take unless told otherwise.
@@ -158,11 +158,21 @@ impl NodeClient {
             .map(|(_, listed)| listed.into())
     }
 
-    /// Edges that begin or end at a vertex.
+    /// Edges that begin or end at a vertex, all pages of them.
     pub async fn edges_of(&self, id: &str) -> Outcome<Vec<Stored<Edge>>> {
-        self.get::<Listed<Edge>>(&format!("/nodes/{}/edges", segment(id)))
-            .await
-            .map(|listed| Page::from(listed).items)
+        let path = format!("/nodes/{}/edges", segment(id));
+        self.all_pages(|cursor| {
+            let limit = Some(PAGE_LIMIT);
+            let request = self
+                .request(Method::GET, &path)
+                .query(&Paging { limit, cursor });
+            async move {
+                self.send::<Listed<Edge>>(request)
+                    .await
+                    .map(|(_, listed)| listed.into())
+            }
+        })
+        .await
     }
 
     /// `GET /digest`: the hash two equal replicas share.
@@ -210,13 +220,35 @@ impl NodeClient {
         self.post("/shutdown").await
     }
 
-    /// `POST /bulk`: vertices then edges, one JSON object a line.
-    pub async fn bulk(&self, vertices: &[NewVertex], edges: &[NewEdge]) -> Outcome<BulkReport> {
+    /// `POST /nodes/bulk`: one vertex a line. A refusal half way through leaves what came before
+    /// it, so only a refused connection counts as one.
+    pub async fn bulk_vertices(&self, vertices: &[NewVertex]) -> Outcome<BulkReport> {
+        self.bulk("/nodes/bulk", vertices).await
+    }
+
+    /// `POST /edges/bulk`: one edge a line. See [`NodeClient::bulk_vertices`].
+    pub async fn bulk_edges(&self, edges: &[NewEdge]) -> Outcome<BulkReport> {
+        self.bulk("/edges/bulk", edges).await
+    }
+
+    async fn bulk<T: Serialize>(&self, path: &str, records: &[T]) -> Outcome<BulkReport> {
+        let mut lines = String::new();
+        for record in records {
+            lines.push_str(&serde_json::to_string(record).expect("maps with text keys are JSON"));
+            lines.push('\n');
+        }
         let request = self
-            .request(Method::POST, "/bulk")
+            .request(Method::POST, path)
             .header("content-type", "application/x-ndjson")
-            .body(wire::bulk_lines(vertices, edges));
-        self.send(request).await.map(|(_, report)| report)
+            .body(lines);
+        match self.send(request).await {
+            Outcome::Ok((_, report)) => Outcome::Ok(report),
+            Outcome::Fail(refusal) if refusal.status.is_some() => {
+                Outcome::Info(format!("broken off half way: {refusal}"))
+            }
+            Outcome::Fail(refusal) => Outcome::Fail(refusal),
+            Outcome::Info(why) => Outcome::Info(why),
+        }
     }
 
     /// A request without the per-call limit, for streams.

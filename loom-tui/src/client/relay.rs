@@ -21,6 +21,9 @@ pub struct RelayHealth {
     pub status: String,
     /// Links open now.
     pub peers: u64,
+    /// Fields of the graph it keeps, tombstones and canaries included.
+    #[serde(default)]
+    pub fields: Option<u64>,
 }
 
 impl RelayClient {

@@ -1,7 +1,6 @@
 //! LoomDB's JSON as the tester reads it: its own structs, tolerant of fields it does not need.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -245,8 +244,11 @@ pub struct Page<T> {
 pub struct Health {
     /// Who answers.
     pub node_id: String,
-    /// Whether nothing is wrong.
+    /// Whether it serves.
     pub healthy: bool,
+    /// What is wrong and what to do about it, in sentences; only Loom's nodes say.
+    #[serde(default)]
+    pub problems: Vec<String>,
     /// Its link to the relay.
     pub sync: SyncStatus,
     /// Its counters.
@@ -331,11 +333,26 @@ pub struct Digest {
 }
 
 /// What a bulk create did.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct BulkReport {
-    /// Everything but the lists, as the node names it.
-    #[serde(flatten)]
-    pub rest: BTreeMap<String, Value>,
+    /// Records that are new.
+    pub created: u64,
+    /// Records that were there before.
+    pub replaced: u64,
+    /// Lines that were refused.
+    pub failed: u64,
+    /// Why; the first thousand.
+    #[serde(default)]
+    pub errors: Vec<BulkRefusal>,
+}
+
+/// One line of a bulk create that was refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct BulkRefusal {
+    /// Which, from 1.
+    pub line: u64,
+    /// Why.
+    pub error: String,
 }
 
 /// What happened to a record.
@@ -518,20 +535,4 @@ impl From<Listed<Edge>> for Page<Stored<Edge>> {
             next: listed.next,
         }
     }
-}
-
-/// Vertices then edges, one JSON object a line, told apart by `kind`.
-pub(super) fn bulk_lines(vertices: &[NewVertex], edges: &[NewEdge]) -> String {
-    let mut lines = String::new();
-    let mut push = |name: &str, json: Result<String, serde_json::Error>| {
-        let json = json.expect("maps with text keys are always JSON");
-        lines.push_str(&format!("{{\"{name}\":{json}}}\n"));
-    };
-    for vertex in vertices {
-        push("node", serde_json::to_string(vertex));
-    }
-    for edge in edges {
-        push("edge", serde_json::to_string(edge));
-    }
-    lines
 }

@@ -52,14 +52,18 @@ pub struct Planner {
 
 /// Vertices kept for later writes, per node.
 const POOL_MAX: usize = 10_000;
-/// Seconds of an open loop's newest vertices that are left alone.
-const SPARED_S: f64 = 2.0;
+/// Seconds of an open loop's newest vertices that are left alone: far more than an answer takes
+/// when nothing is wrong, and little enough that a short load is mixed too. When something is
+/// wrong, a deletion may overtake its creation and be refused, and is counted so.
+const SPARED_S: f64 = 0.25;
 
 impl Planner {
     /// The `stream`th stream of a load.
     pub fn new(load: &Load, stream: u64) -> Self {
         let spared = match load.pace {
-            Pace::Open { per_s } => (per_s * SPARED_S).ceil() as usize,
+            Pace::Open { per_s } => {
+                (per_s * SPARED_S / load.origins.len().max(1) as f64).ceil() as usize
+            }
             // Each client has a stream of its own and waits for every answer.
             Pace::Closed { .. } => 0,
         };
