@@ -12,8 +12,9 @@ use super::theme::Role;
 pub enum Standing {
     /// Answering, connected, in step.
     Up,
-    /// Answering and connected, but more than [`BEHIND_LAG_MS`] behind.
-    Sync,
+    /// Answering and connected, but more than [`BEHIND_LAG_MS`] behind: it catches up, or waits
+    /// for a node that is cut off.
+    Behind,
     /// Started, not yet answering.
     Starting,
     /// Answering, without a fault of ours, and not connected to the relay.
@@ -47,7 +48,7 @@ impl Standing {
                 None => Self::Unknown,
                 Some(false) => Self::Offline,
                 Some(true) if row.lag.is_some_and(|lag| lag.as_millis() > BEHIND_LAG_MS) => {
-                    Self::Sync
+                    Self::Behind
                 }
                 Some(true) => Self::Up,
             },
@@ -58,7 +59,7 @@ impl Standing {
     pub fn word(self) -> &'static str {
         match self {
             Self::Up => "up",
-            Self::Sync => "sync",
+            Self::Behind => "behind",
             Self::Starting => "start",
             Self::Offline => "offline",
             Self::Unknown => "unknown",
@@ -73,7 +74,7 @@ impl Standing {
     pub fn glyph(self, glyphs: &Glyphs) -> &'static str {
         match self {
             Self::Up => glyphs.up,
-            Self::Sync | Self::Starting | Self::Offline => glyphs.busy,
+            Self::Behind | Self::Starting | Self::Offline => glyphs.busy,
             Self::Unknown => glyphs.unknown,
             Self::Suspended => glyphs.suspended,
             Self::Cut => glyphs.cut,
@@ -85,7 +86,7 @@ impl Standing {
     pub fn role(self) -> Role {
         match self {
             Self::Up => Role::Text,
-            Self::Sync | Self::Starting => Role::Info,
+            Self::Behind | Self::Starting => Role::Info,
             Self::Offline | Self::Suspended | Self::Stopped => Role::Warn,
             Self::Unknown => Role::Unknown,
             Self::Cut | Self::Dead => Role::Bad,
@@ -225,12 +226,13 @@ pub fn active_faults(snapshot: &Snapshot) -> usize {
     faults.sum()
 }
 
-/// The node that is furthest behind.
+/// The node that is furthest behind; among those that are about equally far, the one at fault.
 pub fn worst(snapshot: &Snapshot) -> Option<&MemberRow> {
     let nodes = snapshot.members.iter().filter(|row| is_node(row));
-    nodes
-        .filter(|row| row.lag.is_some())
-        .max_by_key(|row| (row.lag, std::cmp::Reverse(row.status.member)))
+    nodes.filter(|row| row.lag.is_some()).max_by_key(|row| {
+        let seconds = row.lag.map(|lag| lag.as_secs());
+        (seconds, Standing::of(row), row.lag)
+    })
 }
 
 /// Whether a row is a node's, not the relay's.

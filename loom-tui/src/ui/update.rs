@@ -409,11 +409,11 @@ fn ask(app: &mut App, request: Request, cmds: &mut Vec<Cmd>) {
         Request::Cut(_) => Some("cut"),
         Request::Kill(_) => Some("kill"),
         Request::Stop(_) => Some("stop"),
-        Request::Restart(_) => Some("restart"),
         Request::Suspend(_) => Some("suspend"),
         Request::SetLink(..) => Some("degrade"),
         Request::HealLink(_)
         | Request::HealAll
+        | Request::Restart(_)
         | Request::Resume(_)
         | Request::Run(_)
         | Request::CancelRun

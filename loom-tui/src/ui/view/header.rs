@@ -57,7 +57,11 @@ fn parts(app: &App, glyphs: &Glyphs) -> Vec<(u8, Pieces)> {
     parts.push((7, vec![(ops, Role::Text)]));
     if let Some(row) = worst(snapshot) {
         let (lag, role) = lag_text(row, glyphs);
-        let label = format!("worst {} ", row.status.member);
+        let label = match role {
+            // While nobody is behind it does not matter who is last.
+            Role::Text => "worst lag ".to_owned(),
+            _ => format!("worst {} ", row.status.member),
+        };
         parts.push((1, vec![(label, Role::Text), (lag, role)]));
     }
     parts.push((4, p99(&snapshot.latency, glyphs)));

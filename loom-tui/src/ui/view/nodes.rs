@@ -125,6 +125,8 @@ const BY_PLACE: [Column; 12] = [
 const MARK: u16 = 2;
 /// One cell a second, and a minute is kept.
 const SPARK_MAX: u16 = 60;
+/// Cells that are left to it before less important columns are shown.
+const SPARK_GOOD: u16 = 16;
 
 impl Column {
     fn title(self) -> &'static str {
@@ -179,7 +181,12 @@ fn columns(room: u16) -> Vec<(Column, u16)> {
     let mut used = MARK;
     for column in BY_NEED {
         let with = used.saturating_add(column.gap() + column.cells());
-        if with <= room {
+        // A longer look back is worth more than these.
+        let spare = match column {
+            Rtt | Records | Starts => SPARK_GOOD,
+            _ => 0,
+        };
+        if with.saturating_add(spare) <= room {
             chosen.push(column);
             used = with;
         }

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::cluster::Life;
 use crate::snapshot::Phase;
 use crate::ui::app::App;
 use crate::ui::fmt;
@@ -56,7 +57,11 @@ pub(super) fn render(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) 
         }
     };
     for row in &snapshot.members {
-        let standing = Standing::of(row);
+        // Nobody has been asked yet how they are; that it answers is what counts here.
+        let standing = match row.status.life {
+            Life::Up => Standing::Up,
+            _ => Standing::of(row),
+        };
         let state = format!("{} {:<8}", standing.glyph(glyphs), standing.word());
         pen.text(2, y, &row.status.member.to_string(), Role::Text);
         let x = pen.text(12, y, &state, standing.role());

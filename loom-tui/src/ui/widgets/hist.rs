@@ -101,7 +101,7 @@ fn axis_labels(pen: &mut Pen<'_>, left: u16, cells: u16, y: u16) {
     }
 }
 
-/// Labels at their places, pushed to the right where they would touch.
+/// Labels at their places, moved apart where they would touch.
 fn tick_line(
     pen: &mut Pen<'_>,
     y: u16,
@@ -115,9 +115,20 @@ fn tick_line(
     if left > 0 {
         free_from = pen.text(0, y, name, Role::Dim).saturating_add(1);
     }
+    let mut places: Vec<u16> = Vec::new();
     for tick in ticks {
         let x = (left + place(tick.at, cells)).max(free_from);
-        free_from = pen.text(x, y, tick.label, role).saturating_add(1);
+        free_from = x.saturating_add(width(tick.label) + 1);
+        places.push(x);
+    }
+    // Those that would leave the axis push the others back.
+    let mut end = left + cells;
+    for (tick, x) in ticks.iter().zip(&mut places).rev() {
+        *x = (*x).min(end.saturating_sub(width(tick.label)));
+        end = x.saturating_sub(1);
+    }
+    for (tick, x) in ticks.iter().zip(places) {
+        pen.text(x, y, tick.label, role);
     }
 }
 

@@ -41,6 +41,8 @@ const DECADES: [(&str, f64); 6] = [
 ];
 /// For labels left of the axis.
 const LEFT: u16 = 6;
+/// A mark's letter further than this from its line would be read as another line's.
+const STRAY_MAX: u16 = 3;
 /// Values come once a second; a pause longer than this is a gap.
 const GAP: Duration = Duration::from_millis(1_600);
 
@@ -57,16 +59,21 @@ pub fn draw(pen: &mut Pen<'_>, what: &Timeline<'_>) {
         return;
     }
     let glyphs = pen.theme().glyphs;
-    for (at, letter) in what.marks {
+    // The newest has its own place; letters of earlier ones give way to the left.
+    let mut free_before = cells;
+    for (at, letter) in what.marks.iter().rev() {
         let Some(cell) = cell_of(*at, what, cells) else {
             continue;
         };
         for y in 0..lines {
             pen.text(left + cell, head + y, glyphs.dotted, Role::Mark);
         }
-        if head > 0 {
-            let letter = letter.encode_utf8(&mut [0; 4]).to_owned();
-            pen.text(left + cell, 0, &letter, Role::Mark);
+        let Some(place) = free_before.checked_sub(1).map(|last| cell.min(last)) else {
+            continue;
+        };
+        if head > 0 && cell - place <= STRAY_MAX {
+            pen.text(left + place, 0, &letter.to_string(), Role::Mark);
+            free_before = place;
         }
     }
     let grid = Grid::plot(what, cells, lines, glyphs.unicode);
