@@ -2,6 +2,7 @@
 //!
 //! [`main`] is its one door. Exit codes are those of Jepsen and Maelstrom: see [`Exit`].
 
+mod dashboard;
 mod faults;
 mod folder;
 mod lives;
@@ -36,11 +37,12 @@ struct Cli {
     control: Option<PathBuf>,
 
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
+  loom-tui                    the dashboard, on a relay and three nodes of its own
   loom-tui up --detach        start a relay and three nodes, and leave them running
   loom-tui status             what is up, where, and what is wrong with it
   loom-tui cut node-2         cut one node off; `loom-tui heal` mends everything
@@ -50,6 +52,13 @@ Exit codes: 0 done or passed, 1 failed, 2 unknown, 254 bad arguments, 255 the ri
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start a cluster and watch, break and heal it in the terminal; also without any command
+    Dashboard(dashboard::DashboardArgs),
+    /// Print what every key of the dashboard does
+    #[command(after_help = "\
+Example:
+  loom-tui keys | less")]
+    Keys,
     /// Start a cluster of real processes on this machine
     Up(up::UpArgs),
     /// End the cluster that is running
@@ -101,23 +110,31 @@ impl Command {
 
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
     /// Done, or every scenario passed.
-    Ok = 0,
+    Ok,
     /// A scenario failed.
-    Failed = 1,
+    Failed,
     /// A scenario measured too little to say.
-    Unknown = 2,
+    Unknown,
     /// The command line makes no sense.
-    Usage = 254,
+    Usage,
     /// The rig or the tool broke: no cluster, no port, no permission.
-    Rig = 255,
+    Rig,
+    /// A signal asked it to end; the code is 128 and the signal's number.
+    Signalled(u8),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Unknown => 2,
+            Exit::Usage => 254,
+            Exit::Rig => 255,
+            Exit::Signalled(code) => code,
+        })
     }
 }
 
@@ -177,14 +194,16 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let runtime = match cli.command.runtime() {
+    let command = cli.command.unwrap_or_else(dashboard_by_default);
+    let control = cli.control.unwrap_or_else(default_path);
+    let runtime = match command.runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("loom-tui: cannot start: {error}");
             return Exit::Rig.into();
         }
     };
-    let ended = runtime.block_on(dispatch(cli));
+    let ended = runtime.block_on(dispatch(command, control));
     // What is still running in the background has nothing more to say.
     runtime.shutdown_background();
     match ended {
@@ -196,9 +215,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn dispatch(cli: Cli) -> Result<Exit, CliError> {
-    let control = cli.control.unwrap_or_else(default_path);
-    match cli.command {
+/// What no command at all means: the dashboard with all its defaults.
+fn dashboard_by_default() -> Command {
+    let cli = Cli::try_parse_from(["loom-tui", "dashboard"]);
+    let command = cli.ok().and_then(|cli| cli.command);
+    command.expect("`dashboard` needs no arguments; a test parses it")
+}
+
+async fn dispatch(command: Command, control: PathBuf) -> Result<Exit, CliError> {
+    match command {
+        Command::Dashboard(args) => dashboard::dashboard(args, &control).await,
+        Command::Keys => {
+            say(crate::ui::keymap::as_text().trim_end());
+            Ok(Exit::Ok)
+        }
         Command::Up(args) => up::up(args, &control).await,
         Command::Down => up::down(&control).await,
         Command::Status(args) => status::status(args, &control).await,
@@ -233,6 +263,11 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_the_dashboard() {
+        assert!(matches!(dashboard_by_default(), Command::Dashboard(_)));
     }
 
     #[test]

@@ -1,0 +1,187 @@
+//! The dashboard on a cluster of its own: what `loom-tui` does when it is told nothing else.
+
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clap::{Args, ValueEnum};
+use tokio::sync::SetOnce;
+
+use super::signals::asked_to_end;
+use super::{CliError, ClusterArgs, Exit, up};
+use crate::cluster::local::{LocalCluster, LocalConfig};
+use crate::cluster::{ClusterBackend, RigError};
+use crate::control::{Claim, ClaimError, Server};
+use crate::engine::{
+    Engine, EngineOptions, Launch, RunEnd, ScenarioContext, ScenarioInfo, ScenarioRunner,
+};
+use crate::ui::theme::ColorChoice;
+use crate::ui::{self, Left, UiError, UiOptions};
+
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  loom-tui                             the same as `loom-tui dashboard`
+  loom-tui dashboard --nodes 5         with five nodes
+  NO_COLOR=1 loom-tui dashboard --ascii
+
+While it runs, other commands reach its cluster from another terminal: `loom-tui status`.")]
+pub(super) struct DashboardArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+
+    /// Plain ASCII marks, also where the locale says UTF-8
+    #[arg(long)]
+    ascii: bool,
+
+    /// Colours: as the environment says (NO_COLOR, CLICOLOR_FORCE, COLORTERM), always, or never
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// Shows the dashboard; without a terminal, does what `up` does.
+pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exit, CliError> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return up::up(up::UpArgs::foreground(args.cluster), control).await;
+    }
+    let options = UiOptions {
+        color: match args.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        },
+        ascii: args.ascii.then_some(true),
+        runs: None,
+    };
+    // Claimed first: whoever comes second must not start anything.
+    let claim = Claim::take(control, "dashboard")?;
+    let launch = Arc::new(OwnCluster {
+        config: args.cluster.into_config()?,
+        control: control.to_owned(),
+        claim: Mutex::new(Some(claim)),
+        server: SetOnce::new(),
+    });
+    let runner = Arc::new(NoScenarios);
+    let engine = Engine::start(
+        Arc::clone(&launch) as Arc<dyn Launch>,
+        runner,
+        EngineOptions::default(),
+    );
+    let mut shown = pin!(ui::run(engine.snapshots(), engine.requests(), options));
+    let (outcome, ended) = tokio::select! {
+        outcome = &mut shown => (outcome, stop(engine).await),
+        () = launch.down() => {
+            // The dashboard leaves by itself when the engine has ended.
+            let ended = engine.stop().await;
+            (shown.await, ended)
+        }
+    };
+    let outcome = outcome?;
+    super::say(outcome.summary.trim_end());
+    ended?;
+    Ok(match outcome.left {
+        Left::Signal(_) | Left::TerminalGone => Exit::Signalled(outcome.exit_code()),
+        Left::Quit | Left::EngineEnded | Left::Cancelled => Exit::Ok,
+    })
+}
+
+/// An empty catalogue.
+#[derive(Debug)]
+struct NoScenarios;
+
+#[async_trait::async_trait]
+impl ScenarioRunner for NoScenarios {
+    fn list(&self) -> Vec<ScenarioInfo> {
+        Vec::new()
+    }
+
+    async fn run(&self, name: &str, _: ScenarioContext) -> Result<RunEnd, RigError> {
+        Err(RigError {
+            doing: format!("running {name}"),
+            reason: "the catalogue is empty".to_owned(),
+            next_step: "nothing can be run".to_owned(),
+        })
+    }
+}
+
+/// Ends the cluster; a signal meanwhile does not wait for members that take their time.
+async fn stop(engine: Engine) -> Result<(), RigError> {
+    let Ok(mut signals) = asked_to_end() else {
+        return engine.stop().await;
+    };
+    tokio::select! {
+        ended = engine.stop() => ended,
+        _ = signals.next() => Ok(()),
+    }
+}
+
+/// A cluster of real processes that other commands can reach.
+#[derive(Debug)]
+struct OwnCluster {
+    config: LocalConfig,
+    control: PathBuf,
+    claim: Mutex<Option<Claim>>,
+    server: SetOnce<Server>,
+}
+
+impl OwnCluster {
+    /// Resolves when somebody ended the cluster with `loom-tui down`.
+    async fn down(&self) {
+        self.server.wait().await.down().await;
+    }
+
+    fn serve(&self, cluster: &Arc<LocalCluster>) -> Result<(), ClaimError> {
+        let held = self
+            .claim
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let claim = match held {
+            Some(claim) => claim,
+            None => Claim::take(&self.control, "dashboard")?,
+        };
+        let server = Server::open(
+            claim,
+            "dashboard",
+            Arc::clone(cluster) as Arc<dyn ClusterBackend>,
+        )?;
+        // Opened once: after that there is a backend, and it is not opened again.
+        let _ = self.server.set(server);
+        Ok(())
+    }
+}
+
+#[async_trait::async_trait]
+impl Launch for OwnCluster {
+    fn kind(&self) -> &'static str {
+        "local"
+    }
+
+    async fn open(&self) -> Result<Arc<dyn ClusterBackend>, RigError> {
+        let cluster = LocalCluster::open(self.config.clone()).await?;
+        self.serve(&cluster).map_err(|error| RigError {
+            doing: "opening the control socket".to_owned(),
+            reason: error.to_string(),
+            next_step: "then try again".to_owned(),
+        })?;
+        Ok(cluster)
+    }
+}
+
+impl From<UiError> for CliError {
+    fn from(error: UiError) -> Self {
+        Self::Io {
+            doing: "show the dashboard".to_owned(),
+            error: io::Error::other(error),
+        }
+    }
+}
