@@ -1,11 +1,15 @@
-//! The REST API of a running node, over real sockets.
+//! Running nodes and their REST API, over real sockets.
 
 #[cfg(test)]
 mod bulk;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod cluster;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod link;
 #[cfg(test)]
 mod node;
 #[cfg(test)]
