@@ -34,24 +34,31 @@ pub fn string(text: &str) -> String {
 ///
 /// [`InvalidValue`] for what GUN does not know as a value.
 pub fn canonical(json: &str) -> Result<String, InvalidValue> {
-    let json = json.trim_ascii();
+    // RawValue checks the grammar without insisting on paired surrogates.
+    let raw = serde_json::from_str(json).map_err(|_| InvalidValue::NotJson)?;
+    canonical_raw(raw)
+}
+
+/// The same for what is known to be JSON.
+///
+/// # Errors
+///
+/// [`InvalidValue`] for what GUN does not know as a value.
+pub fn canonical_raw(raw: &RawValue) -> Result<String, InvalidValue> {
+    let json = raw.get();
     match json.as_bytes().first() {
         Some(b'"') => canonical_string(json),
         Some(b'{') => canonical_link(json),
         Some(b'[') => Err(InvalidValue::Array),
-        Some(b'n' | b't' | b'f') if matches!(json, "null" | "true" | "false") => {
-            Ok(json.to_owned())
-        }
         Some(b'-' | b'0'..=b'9') => {
-            // serde_json checks the grammar; the standard library rounds correctly.
-            let raw: &RawValue = serde_json::from_str(json).map_err(|_| InvalidValue::NotJson)?;
-            let parsed: f64 = raw.get().parse().map_err(|_| InvalidValue::NotJson)?;
+            // The standard library rounds correctly.
+            let parsed: f64 = json.parse().map_err(|_| InvalidValue::NotJson)?;
             if !parsed.is_finite() {
                 return Err(InvalidValue::NotFinite);
             }
             Ok(number(parsed))
         }
-        _ => Err(InvalidValue::NotJson),
+        _ => Ok(json.to_owned()),
     }
 }
 
@@ -73,11 +80,9 @@ pub fn compare(a: &str, b: &str) -> Ordering {
     a[start..].encode_utf16().cmp(b[start..].encode_utf16())
 }
 
-fn canonical_string(json: &str) -> Result<String, InvalidValue> {
-    // RawValue checks the grammar without insisting on paired surrogates.
-    let raw: &RawValue = serde_json::from_str(json).map_err(|_| InvalidValue::NotJson)?;
-    let raw = raw.get();
-    if !raw.contains('\\') {
+/// `raw` is known to be a JSON string.
+fn canonical_string(raw: &str) -> Result<String, InvalidValue> {
+    if is_canonical(raw) {
         return Ok(raw.to_owned());
     }
     let mut text = String::with_capacity(raw.len());
@@ -106,6 +111,19 @@ fn canonical_string(json: &str) -> Result<String, InvalidValue> {
     text.push_str(rest);
     text.push('"');
     Ok(text)
+}
+
+/// Whether a JSON string has only escapes that JavaScript would write: what other programs send
+/// nearly always.
+fn is_canonical(raw: &str) -> bool {
+    let mut rest = raw.as_bytes();
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        match rest.get(at + 1) {
+            Some(b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't') => rest = &rest[at + 2..],
+            _ => return false,
+        }
+    }
+    true
 }
 
 fn canonical_link(json: &str) -> Result<String, InvalidValue> {

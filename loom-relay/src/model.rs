@@ -10,6 +10,8 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use crate::js_text;
 
 macro_rules! text_newtype {
@@ -179,6 +181,15 @@ impl Value {
     /// [`InvalidValue`] when GUN has no such value.
     pub fn parse(json: &str) -> Result<Self, InvalidValue> {
         js_text::canonical(json).map(|text| Self(text.into()))
+    }
+
+    /// The same for what is known to be JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidValue`] when GUN has no such value.
+    pub fn from_raw(raw: &RawValue) -> Result<Self, InvalidValue> {
+        js_text::canonical_raw(raw).map(|text| Self(text.into()))
     }
 
     /// The JSON text.

@@ -7,6 +7,7 @@ mod net;
 
 use std::time::Duration;
 
+use loom_relay::graph::Graph;
 use loom_relay::machine::Input;
 use loom_relay::mesh::SyncView;
 use loom_relay::model::{Cell, Stamp, Value};
@@ -487,7 +488,7 @@ fn a_relay_restarted_empty_gets_everything_back_from_its_nodes() {
     for link in links {
         net.cut(link);
     }
-    net.restart_empty(0, relay());
+    net.restart(0, relay(), Graph::default());
     // Only one of the two was there for this one.
     net.write(2, "alone", "v");
     net.link(1, 0);

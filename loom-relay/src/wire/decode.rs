@@ -51,35 +51,50 @@ pub fn decode(frame: &Bytes) -> Result<Vec<Result<Message, Refusal>>, BadFrame> 
     }
     let text = std::str::from_utf8(frame).map_err(|_| BadFrame::NotJson)?;
     match text.as_bytes().first() {
-        Some(b'{') => {
-            let whole: &RawValue = serde_json::from_str(text).map_err(|_| BadFrame::NotJson)?;
-            Ok(vec![message(frame, whole)])
-        }
+        Some(b'{') => match serde_json::from_str(text) {
+            Ok(envelope) => Ok(vec![message(frame, text.trim_ascii_end(), &envelope)]),
+            // Not JSON, or JSON that is no message?
+            Err(error) => serde_json::from_str::<IgnoredAny>(text)
+                .map(|_| vec![Err(not_a_message(&error))])
+                .map_err(|_| BadFrame::NotJson),
+        },
         Some(b'[') => {
             let Elements(elements) = serde_json::from_str(text).map_err(|_| BadFrame::NotJson)?;
             if elements.len() > MESSAGES_PER_FRAME_MAX {
                 return Err(BadFrame::TooMany);
             }
-            let objects = elements.iter().filter(|raw| raw.get().starts_with('{'));
-            Ok(objects.map(|raw| message(frame, raw)).collect())
+            let texts = elements.iter().map(|raw| raw.get());
+            let objects = texts.filter(|text| text.starts_with('{'));
+            let messages = objects.map(|text| match serde_json::from_str(text) {
+                Ok(envelope) => message(frame, text, &envelope),
+                Err(error) => Err(not_a_message(&error)),
+            });
+            Ok(messages.collect())
         }
         _ => Err(BadFrame::NotAMessage),
     }
 }
 
-fn message(frame: &Bytes, raw: &RawValue) -> Result<Message, Refusal> {
+fn not_a_message(error: &serde_json::Error) -> Refusal {
+    Refusal {
+        id: None,
+        is_answer: false,
+        reason: BadMessage::Envelope(error.to_string()),
+    }
+}
+
+/// `text` is the message's own JSON object within `frame`.
+fn message(frame: &Bytes, text: &str, envelope: &Envelope<'_>) -> Result<Message, Refusal> {
     let refuse = |id: Option<Id>, is_answer, reason| Refusal {
         id,
         is_answer,
         reason,
     };
-    let envelope: Envelope<'_> = serde_json::from_str(raw.get())
-        .map_err(|error| refuse(None, false, BadMessage::Envelope(error.to_string())))?;
     let id = envelope.id.map(read_id).transpose();
     let id = id.map_err(|reason| refuse(None, envelope.answers.is_some(), reason))?;
     let answers = envelope.answers.map(read_id).transpose();
     let answers = answers.map_err(|reason| refuse(id.clone(), true, reason))?;
-    let body = body(&envelope, answers.is_some(), raw)
+    let body = body(envelope, answers.is_some(), text)
         .map_err(|reason| refuse(id.clone(), answers.is_some(), reason))?;
     Ok(Message {
         id,
@@ -90,12 +105,12 @@ fn message(frame: &Bytes, raw: &RawValue) -> Result<Message, Refusal> {
             .filter(|hash| hash.len() <= ID_BYTES_MAX && !hash.starts_with(['{', '[']))
             .map(Arc::from),
         here_only: envelope.here_only.is_some(),
-        raw: frame.slice_ref(raw.get().as_bytes()),
+        raw: frame.slice_ref(text.as_bytes()),
         body,
     })
 }
 
-fn body(envelope: &Envelope<'_>, is_answer: bool, raw: &RawValue) -> Result<Body, BadMessage> {
+fn body(envelope: &Envelope<'_>, is_answer: bool, message: &str) -> Result<Body, BadMessage> {
     if let Some(dam) = envelope.dam {
         return dam_body(envelope, dam, is_answer).map(Body::Dam);
     }
@@ -103,7 +118,7 @@ fn body(envelope: &Envelope<'_>, is_answer: bool, raw: &RawValue) -> Result<Body
     if let Some(graph) = envelope.put.filter(|graph| graph.get() != "null") {
         let writes = put::parse(graph)?;
         let ack = envelope.ok.filter(|_| !is_answer);
-        let ack = ack.and_then(|ok| ack_request(ok, raw));
+        let ack = ack.and_then(|ok| ack_request(ok, message));
         return Ok(Body::Put { writes, ack });
     }
     if let Some(get) = envelope.get.filter(|get| get.get() != "null") {
@@ -115,7 +130,7 @@ fn body(envelope: &Envelope<'_>, is_answer: bool, raw: &RawValue) -> Result<Body
     Ok(Body::Other)
 }
 
-fn ack_request(ok: &RawValue, raw: &RawValue) -> Option<AckRequest> {
+fn ack_request(ok: &RawValue, message: &str) -> Option<AckRequest> {
     #[derive(Deserialize)]
     struct Ok<'a> {
         #[serde(borrow, default, rename = "@")]
@@ -124,7 +139,7 @@ fn ack_request(ok: &RawValue, raw: &RawValue) -> Option<AckRequest> {
     let text = ok.get();
     let Ok { wanted } = serde_json::from_str(text).ok()?;
     let wanted = wanted.and_then(|wanted| wanted.get().parse().ok());
-    let start = text.as_ptr() as usize - raw.get().as_ptr() as usize;
+    let start = text.as_ptr() as usize - message.as_ptr() as usize;
     Some(AckRequest {
         // gun.js reads a missing or unusable count as one.
         wanted: wanted.unwrap_or(1),

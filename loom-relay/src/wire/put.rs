@@ -183,7 +183,7 @@ fn parse_node(soul: &str, node: &RawValue, writes: &mut Vec<Write>) -> Result<()
             let (soul, field) = place();
             return Err(BadPut::ValueTooBig { soul, field });
         }
-        let value = Value::parse(value.get()).map_err(|reason| {
+        let value = Value::from_raw(value).map_err(|reason| {
             let (soul, field) = place();
             BadPut::Value {
                 soul,

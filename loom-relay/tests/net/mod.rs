@@ -25,6 +25,7 @@ pub(crate) struct Net {
     wires: BTreeMap<(End, End), VecDeque<Bytes>>,
     pub(crate) now: Now,
     next_peer: u64,
+    next_seed: u64,
 }
 
 /// One end of a link: a member and its number for the link, or a scripted client.
@@ -67,18 +68,28 @@ impl Net {
                 wall_ms: START_MS,
             },
             next_peer: 0,
+            next_seed: 0,
         };
-        for (seed, config) in configs.into_iter().enumerate() {
-            net.members
-                .push(Member::new(config, Graph::default(), seed as u64));
+        for config in configs {
+            net.next_seed += 1;
+            let member = Member::new(config, Graph::default(), net.next_seed);
+            net.members.push(member);
         }
         net
     }
 
-    /// Forgets all a member knew, as a restart without a store does. Cut its links first.
-    pub(crate) fn restart_empty(&mut self, member: usize, config: MeshConfig) {
-        let seed = 1_000 + self.next_peer;
-        self.members[member] = Member::new(config, Graph::default(), seed);
+    /// A member starts again with `graph`. Cut its links first.
+    pub(crate) fn restart(&mut self, member: usize, config: MeshConfig, graph: Graph) {
+        // Never one used before: two members with one name would take each other for themselves.
+        self.next_seed += 1;
+        let seed = self.next_seed;
+        let before = &self.members[member];
+        let (stored, commits_at_once) = (before.stored.clone(), before.commits_at_once);
+        self.members[member] = Member {
+            stored,
+            commits_at_once,
+            ..Member::new(config, graph, seed)
+        };
     }
 
     /// `a` dials `b`.
