@@ -71,7 +71,9 @@ pub async fn run(args: RelayArgs) -> Result<(), RunError> {
 ///
 /// A frame passes several tasks on its way (reader, machine, writer). On one thread each hand-over
 /// is a queue; on several it is a wake-up of a sleeping core, and a cluster on one machine has
-/// fewer cores than processes. The disk has a thread of its own either way.
+/// fewer cores than processes. The disk has a thread of its own either way. Compared on two busy
+/// cores, a put through the relay to another peer had the same median on one thread as on two, for
+/// 7 % less processor time and half the context switches.
 ///
 /// # Errors
 ///

@@ -69,10 +69,13 @@ impl Conn {
             ended = write(sink, queue, &queued_bytes, &config, &stats) => ended,
             ended = watch(&meter, config.ping_timeout) => ended,
         };
-        match &ended {
+        match ended {
             Ended::Dropped => {}
             Ended::Closed | Ended::Broken(_) => stats.closed.up(),
-            Ended::Silent(_) | Ended::Stuck(_) => stats.dead.up(),
+            Ended::Silent(_) | Ended::Stuck(_) => {
+                stats.dead.up();
+                tracing::info!(peer = peer.0, reason = %ended, "link is dead");
+            }
         }
         // After everything that was heard, because the inbox keeps the order.
         inbox.closed(peer).await;
@@ -110,8 +113,9 @@ async fn read(
             Ok(Heard::Binary) => stats.binary.up(),
             Ok(Heard::Control) => {}
             Err(error) => {
-                if matches!(error, SocketError::TooLarge { .. }) {
+                if let SocketError::TooLarge { .. } = error {
                     stats.oversized.up();
+                    tracing::warn!(peer = peer.0, %error, "hanging up");
                 }
                 return Ended::Broken(error);
             }
