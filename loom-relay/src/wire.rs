@@ -7,6 +7,7 @@
 
 mod decode;
 pub mod encode;
+mod envelope;
 mod hash;
 mod lex;
 mod message;

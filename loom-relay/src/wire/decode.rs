@@ -2,16 +2,16 @@
 //! one above, and scanned without a stack by serde_json.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::model::{Field, Soul};
 
+use super::envelope::{Elements, Envelope};
 use super::lex::Lex;
 use super::message::{
     AckRequest, BadMessage, Body, Dam, FieldQuery, Get, Hello, Id, LoomTalk, Message, Refusal,
@@ -282,127 +282,5 @@ pub(super) fn text<'a>(raw: &'a RawValue) -> Option<Cow<'a, str>> {
         serde_json::from_str(json).ok().map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(inner))
-    }
-}
-
-/// The members of a message this side knows, as raw JSON.
-#[derive(Default)]
-struct Envelope<'a> {
-    id: Option<&'a RawValue>,
-    answers: Option<&'a RawValue>,
-    content_hash: Option<&'a RawValue>,
-    put: Option<&'a RawValue>,
-    get: Option<&'a RawValue>,
-    ok: Option<&'a RawValue>,
-    err: Option<&'a RawValue>,
-    dam: Option<&'a RawValue>,
-    here_only: Option<&'a RawValue>,
-    pid: Option<&'a RawValue>,
-    loom: Option<&'a RawValue>,
-    ask: Option<&'a RawValue>,
-    after: Option<&'a RawValue>,
-    root: Option<&'a RawValue>,
-    count: Option<&'a RawValue>,
-    next: Option<&'a RawValue>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Envelope<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Envelope<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut envelope = Envelope::default();
-                while let Some(Name(name)) = map.next_key()? {
-                    let slot = match &*name {
-                        "#" => &mut envelope.id,
-                        "@" => &mut envelope.answers,
-                        "##" => &mut envelope.content_hash,
-                        "put" => &mut envelope.put,
-                        "get" => &mut envelope.get,
-                        "ok" => &mut envelope.ok,
-                        "err" => &mut envelope.err,
-                        "dam" => &mut envelope.dam,
-                        "nts" | "NTS" => &mut envelope.here_only,
-                        "pid" => &mut envelope.pid,
-                        "loom" => &mut envelope.loom,
-                        "ask" => &mut envelope.ask,
-                        "after" => &mut envelope.after,
-                        "root" => &mut envelope.root,
-                        "count" => &mut envelope.count,
-                        "next" => &mut envelope.next,
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                            continue;
-                        }
-                    };
-                    // Parsers disagree on which of two counts, so two peers could merge
-                    // different things from the same bytes.
-                    if slot.replace(map.next_value()?).is_some() {
-                        return Err(A::Error::custom(format_args!("`{name}` is given twice")));
-                    }
-                }
-                Ok(envelope)
-            }
-        }
-        deserializer.deserialize_map(Members)
-    }
-}
-
-/// A member's name, borrowed when it has no escapes.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(name)))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-/// The elements of an array frame; one more than the bound at most.
-struct Elements<'a>(Vec<&'a RawValue>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Elements<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Sequence;
-        impl<'de> Visitor<'de> for Sequence {
-            type Value = Elements<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut elements = Vec::new();
-                while let Some(element) = seq.next_element()? {
-                    if elements.len() <= MESSAGES_PER_FRAME_MAX {
-                        elements.push(element);
-                    }
-                }
-                Ok(Elements(elements))
-            }
-        }
-        deserializer.deserialize_seq(Sequence)
     }
 }

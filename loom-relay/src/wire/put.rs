@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 
 use crate::model::{Cell, Field, InvalidValue, Soul, Stamp, Value, Write};
 
-use super::decode::{Name, text};
+use super::decode::text;
+use super::envelope::Name;
 use super::{FIELDS_PER_PUT_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Why a graph was refused; nothing of it is merged.
