@@ -12,7 +12,7 @@ use loom_relay::driver::{DriverConfig, PeerUrl};
 use loom_relay::store::Durability;
 
 use crate::feed::Limits;
-use crate::limits::ID_BYTES_MAX;
+use crate::limits::{COMMANDS_MAX, ID_BYTES_MAX};
 use crate::plant::Plant;
 
 /// The command line of a node; every flag but the hidden ones has an environment variable.
@@ -157,9 +157,6 @@ impl NodeConfig {
         (self.store.as_ref()).map_or(Durability::None, |store| store.durability)
     }
 }
-
-/// Requests that may wait for the replica; one more is answered 503. A thousand take about 20 ms.
-const COMMANDS_MAX: usize = 1024;
 
 /// Less is below what a busy machine keeps.
 const PING_TIMEOUT_MIN: Duration = Duration::from_millis(100);

@@ -29,3 +29,6 @@ pub const PAGE_RECORDS_MAX: usize = 10_000;
 
 /// A canary's value, in bytes of UTF-8.
 pub const CANARY_BYTES_MAX: usize = 256;
+
+/// Requests that may wait for the replica; one more is answered 503. A thousand take about 20 ms.
+pub const COMMANDS_MAX: usize = 1024;

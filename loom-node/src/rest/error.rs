@@ -154,3 +154,26 @@ impl From<Lost> for ApiError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_is_a_definite_no_and_a_lost_answer_is_not() {
+        let busy = ApiError::from(CommandError::Full);
+        assert_eq!((busy.status.as_u16(), busy.code), (503, "busy"));
+        assert!(busy.error.starts_with("nothing was done"), "{}", busy.error);
+        let response = busy.into_response();
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+
+        let (reply, answer) = tokio::sync::oneshot::channel::<()>();
+        drop(reply);
+        let lost = answer.blocking_recv().unwrap_err();
+        let unknown = ApiError::from(lost);
+        assert_eq!(
+            (unknown.status.as_u16(), unknown.code),
+            (500, "outcome_unknown")
+        );
+    }
+}

@@ -7,6 +7,8 @@ mod changes;
 #[cfg(test)]
 mod cluster;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod link;
