@@ -51,7 +51,9 @@ fn letters(old: &MemberStatus, new: &MemberStatus) -> Vec<char> {
     if new.life == Life::Suspended && old.life != Life::Suspended {
         letters.push('S');
     }
-    let back = new.life == Life::Up && (down(old.life) || old.life == Life::Suspended);
+    // The very first start brings nothing back.
+    let was_there = old.generation > 0;
+    let back = was_there && new.life == Life::Up && (down(old.life) || old.life == Life::Suspended);
     if back || (restarted && !down(new.life) && !down(old.life)) {
         letters.push('R');
     }
@@ -89,6 +91,7 @@ mod tests {
     #[test]
     fn every_fault_and_its_end_has_a_letter() {
         let clear = Link::default();
+        let unborn = node(Life::Stopped, 0, None, clear);
         let up = node(Life::Up, 1, None, clear);
         let killed = node(Life::Dead, 1, Some("signal 9 (SIGKILL)"), clear);
         let exited = node(Life::Dead, 1, Some("exit status 1"), clear);
@@ -98,6 +101,7 @@ mod tests {
         slow.link.up.latency = Duration::from_millis(50);
         let again = node(Life::Up, 2, Some("signal 9 (SIGKILL)"), clear);
         for (old, new, expected) in [
+            (&unborn, &up, ""),
             (&up, &up, ""),
             (&up, &killed, "K"),
             (&up, &exited, "X"),
