@@ -68,3 +68,33 @@ fn what(info: &PanicHookInfo<'_>) -> String {
         None => message.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The hook belongs to the whole process, so there is one test for all of it.
+    #[test]
+    fn a_panic_of_the_dashboard_restores_and_one_elsewhere_is_told() {
+        let modes = Arc::new(Modes::default());
+        modes.turn_on_for_test();
+        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let ui = thread::spawn(move || {
+            wait.recv().expect("the test is still there");
+            panic!("the dashboard's own");
+        });
+        let (watch, mut reports) = PanicWatch::install(ui.thread().id(), Arc::clone(&modes));
+
+        let task = thread::spawn(|| panic!("a task's"));
+        assert!(task.join().is_err());
+        assert!(modes.any(), "the terminal stays ours");
+        let told = reports.try_recv().expect("a report");
+        assert!(told.starts_with("a task's ("), "{told}");
+
+        go.send(()).expect("the dashboard waits");
+        assert!(ui.join().is_err());
+        assert!(!modes.any(), "the terminal was given back");
+        assert!(reports.try_recv().is_err());
+        drop(watch);
+    }
+}

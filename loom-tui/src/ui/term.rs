@@ -51,6 +51,12 @@ impl Modes {
         }
     }
 
+    /// Counts as on without a terminal.
+    #[cfg(test)]
+    pub(super) fn turn_on_for_test(&self) {
+        self.0.store(HIDDEN, Ordering::SeqCst);
+    }
+
     /// Turns everything off that is on, newest first. Whoever comes second does nothing.
     pub(super) fn undo(&self, out: &mut impl Write) {
         let on = self.0.swap(0, Ordering::SeqCst);
@@ -78,11 +84,13 @@ impl Modes {
     }
 }
 
-/// Collects a frame and writes it in one piece. Unlike a `BufWriter` it never writes when
-/// dropped: half a frame must not land on the shell's screen after a panic.
-#[derive(Debug, Default)]
+/// Collects a frame and writes it in one piece, and nothing at all once the terminal is given
+/// back: half a frame must not land on the shell's screen after a panic, and the drawing library
+/// writes when it is dropped.
+#[derive(Debug)]
 struct FrameWriter {
     pending: Vec<u8>,
+    modes: Arc<Modes>,
 }
 
 impl Write for FrameWriter {
@@ -92,8 +100,12 @@ impl Write for FrameWriter {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        let written = out.write_all(&self.pending).and_then(|()| out.flush());
+        let written = if self.modes.any() {
+            let mut out = io::stdout().lock();
+            out.write_all(&self.pending).and_then(|()| out.flush())
+        } else {
+            Ok(())
+        };
         self.pending.clear();
         written
     }
@@ -112,7 +124,10 @@ impl Screen {
         // resetting bold and reverse as well, and the selection disappears.
         force_color_output(true);
         let terminal = match turn_all_on(&modes) {
-            Ok(()) => Terminal::new(CrosstermBackend::new(FrameWriter::default())),
+            Ok(()) => Terminal::new(CrosstermBackend::new(FrameWriter {
+                pending: Vec::new(),
+                modes: Arc::clone(&modes),
+            })),
             Err(error) => Err(error),
         };
         match terminal {

@@ -1,5 +1,7 @@
 //! Convergence latency: bars over fixed bins, percentiles, thresholds, and what is not in them.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -60,14 +62,15 @@ pub(super) fn render(
 
 fn percentiles(pen: &mut Pen<'_>, y: u16, latency: &LatencyWindow) {
     let (p99, p99_role) = p99_value(latency, pen.theme().glyphs);
+    let known = |at: Option<Duration>| at.map_or_else(|| "-".to_owned(), fmt::age);
     let value = |label: &str, text: String, role| -> Pieces {
         vec![(format!("{label} "), Role::Dim), (text, role)]
     };
     let parts = [
-        value("p50", fmt::age_or_unknown(latency.p50), Role::Text),
-        value("p95", fmt::age_or_unknown(latency.p95), Role::Text),
+        value("p50", known(latency.p50), Role::Text),
+        value("p95", known(latency.p95), Role::Text),
         value("p99", p99, p99_role),
-        value("max", fmt::age_or_unknown(latency.max), Role::Text),
+        value("max", known(latency.max), Role::Text),
     ];
     let mut x = 0;
     for part in &parts {
@@ -89,6 +92,9 @@ fn percentiles(pen: &mut Pen<'_>, y: u16, latency: &LatencyWindow) {
 
 /// What the numbers above leave out.
 fn unseen(pen: &mut Pen<'_>, y: u16, latency: &LatencyWindow) {
+    if latency.unseen == 0 && latency.count == 0 {
+        return;
+    }
     if latency.unseen == 0 {
         pen.text(0, y, "every write was seen everywhere", Role::Dim);
         return;
