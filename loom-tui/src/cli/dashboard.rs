@@ -3,10 +3,11 @@
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::{Args, ValueEnum};
-use tokio::sync::SetOnce;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::signals::asked_to_end;
 use super::{CliError, ClusterArgs, Exit, up};
@@ -68,7 +69,9 @@ pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exi
         config: args.cluster.into_config()?,
         control: control.to_owned(),
         claim: Mutex::new(Some(claim)),
-        server: SetOnce::new(),
+        desk: Mutex::new(None),
+        down: CancellationToken::new(),
+        over: CancellationToken::new(),
     });
     let runner = Arc::new(NoScenarios);
     let engine = Engine::start(
@@ -79,12 +82,13 @@ pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exi
     let mut shown = pin!(ui::run(engine.snapshots(), engine.requests(), options));
     let (outcome, ended) = tokio::select! {
         outcome = &mut shown => (outcome, stop(engine).await),
-        () = launch.down() => {
+        () = launch.down.cancelled() => {
             // The dashboard leaves by itself when the engine has ended.
             let ended = engine.stop().await;
             (shown.await, ended)
         }
     };
+    launch.close().await;
     let outcome = outcome?;
     super::say(outcome.summary.trim_end());
     ended?;
@@ -130,22 +134,28 @@ struct OwnCluster {
     config: LocalConfig,
     control: PathBuf,
     claim: Mutex<Option<Claim>>,
-    server: SetOnce<Server>,
+    /// The task that serves the control socket.
+    desk: Mutex<Option<JoinHandle<()>>>,
+    /// Somebody ended the cluster with `loom-tui down`.
+    down: CancellationToken,
+    /// The socket is not needed any more.
+    over: CancellationToken,
 }
 
 impl OwnCluster {
-    /// Resolves when somebody ended the cluster with `loom-tui down`.
-    async fn down(&self) {
-        self.server.wait().await.down().await;
+    /// Closes the control socket, after answers under way have been read.
+    async fn close(&self) {
+        self.over.cancel();
+        let desk = held(&self.desk).take();
+        if let Some(desk) = desk {
+            // It ends by itself now, or has panicked and was reported.
+            let _ = desk.await;
+        }
     }
 
     fn serve(&self, cluster: &Arc<LocalCluster>) -> Result<(), ClaimError> {
-        let held = self
-            .claim
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let claim = match held {
+        let claim = held(&self.claim).take();
+        let claim = match claim {
             Some(claim) => claim,
             None => Claim::take(&self.control, "dashboard")?,
         };
@@ -154,10 +164,22 @@ impl OwnCluster {
             "dashboard",
             Arc::clone(cluster) as Arc<dyn ClusterBackend>,
         )?;
-        // Opened once: after that there is a backend, and it is not opened again.
-        let _ = self.server.set(server);
+        let (down, over) = (self.down.clone(), self.over.clone());
+        let desk = tokio::spawn(async move {
+            tokio::select! {
+                () = server.down() => down.cancel(),
+                () = over.cancelled() => {}
+            }
+            server.close().await;
+        });
+        *held(&self.desk) = Some(desk);
         Ok(())
     }
+}
+
+/// What a lock guards; nothing that can panic is done while it is held.
+fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[async_trait::async_trait]
