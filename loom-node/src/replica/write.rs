@@ -107,6 +107,7 @@ impl Replica {
         }
         let news = effects.len();
         let commit = self.mesh.write(writes, now, effects);
+        debug_assert!(commit.is_some(), "ids are checked and stamps exceed all");
         self.absorb(now, news, effects);
         commit
     }

@@ -27,9 +27,11 @@ pub(super) async fn hello(State(app): State<App>) -> String {
     page
 }
 
+// Whoever asks how a busy node is doing waits its turn: "busy" would be no answer.
+
 /// `GET /health`. A node cut off from its relay is healthy and says so: it takes reads and writes.
 pub(super) async fn health(State(app): State<App>) -> Result<Response, ApiError> {
-    let status = app.ask(Command::Status).await?;
+    let status = app.ask_patiently(Command::Status).await?;
     let sync = sync(&app, &status).await;
     let connected = sync["connected"] == true;
     let mut problems = Vec::new();
@@ -64,7 +66,7 @@ pub(super) async fn health(State(app): State<App>) -> Result<Response, ApiError>
 
 /// `GET /stats`.
 pub(super) async fn stats(State(app): State<App>) -> Result<Response, ApiError> {
-    let status = app.ask(Command::Status).await?;
+    let status = app.ask_patiently(Command::Status).await?;
     let sync = sync(&app, &status).await;
     Ok(answer::json(
         StatusCode::OK,
@@ -118,7 +120,7 @@ pub(super) async fn clear_history(State(app): State<App>) -> Result<Response, Ap
 
 /// `GET /digest`.
 pub(super) async fn digest(State(app): State<App>) -> Result<Response, ApiError> {
-    let digest = app.ask(Command::Digest).await?;
+    let digest = app.ask_patiently(Command::Digest).await?;
     Ok(answer::json(
         StatusCode::OK,
         &json!({
@@ -165,7 +167,7 @@ pub(super) async fn shutdown(State(app): State<App>) -> Response {
 
 /// `GET /metrics`.
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError> {
-    let status = app.ask(Command::Status).await?;
+    let status = app.ask_patiently(Command::Status).await?;
     let connected = !app.live_links().await.is_empty();
     let mut page = Exposition::default();
     let mut gauge = |name: &str, help: &str, value: usize| {
