@@ -263,7 +263,7 @@ async fn an_open_loop_keeps_its_schedule_and_its_workers_do_one_thing_at_a_time(
     }
     assert_eq!((jobs[0].origin, jobs[1].origin), (N1, N2));
     let workers: std::collections::BTreeSet<_> = jobs.iter().map(|job| job.worker).collect();
-    assert!((10..200).contains(&workers.len()), "{}", workers.len());
+    assert!(workers.len() >= 10, "{}", workers.len());
 }
 
 #[test]
