@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use loom_relay::config::{ConfigError, StoreConfig, check_peers, duration, maybe_empty_path};
 use loom_relay::driver::{DriverConfig, PeerUrl};
 use loom_relay::store::Durability;
@@ -44,7 +45,7 @@ pub struct NodeArgs {
     pub durability: Option<Durability>,
 
     /// Also write LoomDB's index souls, so that original nodes answer filtered queries
-    #[arg(long, env = "LEGACY_INDEX")]
+    #[arg(long, env = "LEGACY_INDEX", value_parser = FalseyValueParser::new())]
     pub legacy_index: bool,
 
     /// How long a link may be silent before it counts as cut, such as 5s or 800ms
