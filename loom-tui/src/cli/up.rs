@@ -142,8 +142,6 @@ async fn serve(
     };
     if background {
         background::report(&started, cluster).await;
-    } else if started.is_ok() {
-        say("ready: `loom-tui status` from another terminal; Ctrl-C ends it");
     }
     started?;
     tokio::select! {

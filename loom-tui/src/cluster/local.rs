@@ -153,7 +153,9 @@ impl LocalCluster {
             .keys()
             .filter(|member| **member != Member::Relay);
         let started = join_all(nodes.map(|member| self.start(*member))).await;
-        started.into_iter().collect()
+        started.into_iter().collect::<Result<(), RigError>>()?;
+        self.announce(None, "all members answer".to_owned(), false);
+        Ok(())
     }
 
     /// Holds `logs/` and `data/`.
