@@ -128,25 +128,11 @@ impl LocalCluster {
         })
     }
 
-    /// Which ports are not the ones that were wished for, as sentences for people.
-    pub fn moved_ports(&self) -> Vec<String> {
-        let moved = self.members.iter().filter_map(|(member, handle)| {
-            let wanted = self.config.wanted_port(*member);
-            let url = handle.status.borrow().url.clone();
-            let kept = wanted == 0 || url.ends_with(&format!(":{wanted}"));
-            (!kept).then(|| format!("port {wanted} is taken: {member} is at {url}"))
-        });
-        moved.collect()
-    }
-
     /// Starts the relay, then all nodes at once, and waits until each of them answers.
     ///
     /// # Errors
     /// The first that could not be started; the others are left as they are.
     pub async fn start_all(&self) -> Result<(), RigError> {
-        for what in self.moved_ports() {
-            self.announce(None, what, true);
-        }
         self.start(Member::Relay).await?;
         let nodes = self
             .members

@@ -245,8 +245,8 @@ impl Desk {
             Ask::Stop { member } => backend.stop(member).await?,
             Ask::Kill { member } => backend.kill(member).await?,
             Ask::Suspend { member } => {
-                owned.add(member);
                 backend.suspend(member).await?;
+                owned.add(member);
             }
             Ask::Resume { member } => backend.resume(member).await?,
             Ask::Wipe { member } => backend.wipe(member).await?,
@@ -255,9 +255,9 @@ impl Desk {
                 link,
                 lease_ms,
             } => {
-                owned.add(node);
                 let lease = lease_ms.map(Duration::from_millis);
                 backend.set_link(node, link, lease).await?;
+                owned.add(node);
             }
             Ask::Heal => backend.heal().await?,
             Ask::EndOwnedFaults => owned.heal(backend).await?,

@@ -159,6 +159,11 @@ impl Resident {
     }
 
     async fn spawn(&self, now: &mut Now) -> Result<(), String> {
+        let (wanted, port) = (self.config.wanted_port(self.member), self.port.number());
+        let first = self.status.borrow().generation == 0;
+        if first && wanted != 0 && wanted != port {
+            self.announce(format!("port {wanted} is taken: using {port}"), true);
+        }
         let (output, printed) = self
             .log
             .open()
@@ -231,7 +236,8 @@ impl Resident {
         }
         self.status
             .send_modify(|status| status.url = format!("http://{here}"));
-        self.announce(format!("port {lost} is taken: using {}", here.port()), true);
+        let what = format!("port {lost} was taken meanwhile: using {}", here.port());
+        self.announce(what, true);
         Ok(())
     }
 

@@ -1,0 +1,164 @@
+//! A running cluster to try promises on, and what is watched while trying.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use loom_tui::client::{NewVertex, NodeClient, WriteOp, http};
+use loom_tui::cluster::attached::AttachedCluster;
+use loom_tui::cluster::local::{Durability, LocalCluster, LocalConfig};
+use loom_tui::cluster::{ClusterBackend, ClusterEvent, Member, MemberStatus};
+use loom_tui::control::{Claim, Server};
+use tempfile::TempDir;
+use tokio::sync::broadcast;
+
+/// By when anything that must happen has happened, on a machine that is busy with other things.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+/// How long it is watched that something does not happen. A write takes a few milliseconds.
+pub(crate) const QUIET: Duration = Duration::from_millis(700);
+
+pub(crate) const RELAY: Member = Member::Relay;
+pub(crate) const ONE: Member = Member::Node(1);
+pub(crate) const TWO: Member = Member::Node(2);
+
+/// A relay and two nodes, all up.
+pub(crate) struct Place {
+    pub(crate) backend: Arc<dyn ClusterBackend>,
+    local: Arc<LocalCluster>,
+    /// Only where the backend asks it.
+    pub(crate) server: Option<Server>,
+    pub(crate) folder: TempDir,
+    http: reqwest::Client,
+}
+
+impl Place {
+    pub(crate) async fn local() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Path::new(env!("CARGO_BIN_EXE_loom-tui"));
+        let config = LocalConfig {
+            nodes: 2,
+            durability: Durability::Os,
+            ..LocalConfig::new(folder.path().join("cluster"), program.to_owned()).on_any_ports()
+        };
+        let local = LocalCluster::open(config).await.unwrap();
+        local.start_all().await.unwrap();
+        Self {
+            backend: local.clone(),
+            local,
+            server: None,
+            folder,
+            http: http().unwrap(),
+        }
+    }
+
+    pub(crate) async fn attached() -> Self {
+        let mut place = Self::local().await;
+        let socket = place.socket();
+        let claim = Claim::take(&socket, "test").unwrap();
+        place.server = Some(Server::open(claim, "test", place.local.clone()).unwrap());
+        place.backend = Arc::new(AttachedCluster::connect(&socket).await.unwrap());
+        place
+    }
+
+    pub(crate) fn socket(&self) -> std::path::PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    /// Ends everything and looks that it has ended.
+    pub(crate) async fn end(self) {
+        let pids: Vec<u32> = (self.local.members().await.iter())
+            .filter_map(|status| status.pid)
+            .collect();
+        self.backend.shutdown().await.unwrap();
+        self.local.shutdown().await.unwrap();
+        for pid in pids {
+            assert!(
+                !Path::new(&format!("/proc/{pid}")).exists(),
+                "{pid} is left"
+            );
+        }
+        self.local.shutdown().await.expect("once more is no error");
+        let error = self.local.start(RELAY).await.unwrap_err();
+        assert!(error.reason.contains("shut down"), "{error}");
+    }
+
+    pub(crate) async fn status(&self, member: Member) -> MemberStatus {
+        let members = self.backend.members().await;
+        let found = members.into_iter().find(|status| status.member == member);
+        found.unwrap()
+    }
+
+    pub(crate) async fn client(&self, node: Member) -> NodeClient {
+        let status = self.status(node).await;
+        NodeClient::new(self.http.clone(), &status.url).with_timeout(Duration::from_secs(2))
+    }
+
+    /// Writes a vertex at `node`.
+    pub(crate) async fn write(&self, node: Member, id: &str) {
+        let vertex = NewVertex {
+            id: Some(id.to_owned()),
+            kind: Some("task".to_owned()),
+            properties: None,
+        };
+        let client = self.client(node).await;
+        let written = client.write(&WriteOp::CreateVertex(vertex)).await;
+        assert!(written.is_ok(), "{node} does not take {id}: {written:?}");
+    }
+
+    pub(crate) async fn has(&self, node: Member, id: &str) -> bool {
+        self.client(node).await.vertex(id).await.is_ok()
+    }
+
+    pub(crate) async fn arrives(&self, node: Member, id: &str) {
+        until(&format!("{id} arrives at {node}"), async || {
+            self.has(node, id).await
+        })
+        .await;
+    }
+
+    /// Watches that it does not arrive.
+    pub(crate) async fn stays_away(&self, node: Member, id: &str) {
+        let watched = Instant::now();
+        while watched.elapsed() < QUIET {
+            assert!(!self.has(node, id).await, "{id} reached {node} over a cut");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Whether both nodes hear from the relay, by their own account.
+    pub(crate) async fn connected(&self) {
+        for node in [ONE, TWO] {
+            until(&format!("{node} is connected"), async || {
+                let health = self.client(node).await.health().await.ok();
+                health.is_some_and(|health| health.sync.connected)
+            })
+            .await;
+        }
+    }
+}
+
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < SOON, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The next event of `member` that contains `what`.
+pub(crate) async fn event(
+    events: &mut broadcast::Receiver<ClusterEvent>,
+    member: Member,
+    what: &str,
+) -> ClusterEvent {
+    let looking = async {
+        loop {
+            let event = events.recv().await.unwrap();
+            if event.member == Some(member) && event.what.contains(what) {
+                return event;
+            }
+        }
+    };
+    let found = tokio::time::timeout(SOON, looking).await;
+    found.unwrap_or_else(|_| panic!("no event {what:?} of {member}"))
+}
