@@ -3,6 +3,8 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -142,6 +144,36 @@ fn sigkill_leaves_nobody_who_is_frozen() {
 }
 
 #[test]
+fn a_frozen_member_dies_with_the_thread_that_started_it() {
+    // The thread ends and this process goes on: no pipe closes and no group is orphaned, so only
+    // the parent-death signal can end it.
+    let starting = std::thread::spawn(|| {
+        let mut node = Command::new(LOOM)
+            .args([
+                "node",
+                "--port",
+                "0",
+                "--node-id",
+                "frozen",
+                "--die-with-parent",
+            ])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(node.stderr.take().unwrap()).lines();
+        let up = lines.any(|line| line.unwrap().contains("listening"));
+        assert!(up, "it ended instead");
+        kill_process(Pid::from_child(&node), Signal::STOP).unwrap();
+        node
+    });
+    let mut node = starting.join().unwrap();
+    let lifeline = node.stdin.take();
+    assert_eq!(node.wait().unwrap().signal(), Some(9));
+    drop(lifeline);
+}
+
+#[test]
 fn asking_twice_does_not_wait_for_a_member_that_is_stuck() {
     let controller = Controller::start();
     // Frozen behind the controller's back: SIGTERM will not reach it within the grace period.
@@ -167,27 +199,41 @@ fn ctrl_c_at_the_terminal_reaches_only_the_controller() {
 }
 
 #[test]
+fn sigkill_of_a_detached_controller_leaves_nobody_who_is_frozen() {
+    let folder = tempfile::tempdir().unwrap();
+    let pids = detached(folder.path());
+    let frozen = command(folder.path()).args(["suspend", "node-1"]).output();
+    assert!(frozen.unwrap().status.success());
+    kill_process(Pid::from_raw(pids[4]).unwrap(), Signal::KILL).unwrap();
+    for pid in pids {
+        until(&format!("{pid} is gone"), || !alive(pid));
+    }
+}
+
+#[test]
 fn down_ends_a_detached_cluster_and_its_controller() {
     let folder = tempfile::tempdir().unwrap();
-    let up = command(folder.path())
-        .args(["up", "--detach", "--base-port", "0", "--relay-port", "0"])
-        .output()
-        .unwrap();
-    assert!(up.status.success(), "{up:?}");
-    let status = command(folder.path())
-        .args(["status", "--json"])
-        .output()
-        .unwrap();
-    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
-    let members = status["members"].as_array().unwrap();
-    let pids = members.iter().chain([&status["controller"]["holder"]]);
-    let pids: Vec<i32> = pids
-        .map(|process| i32::try_from(process["pid"].as_i64().unwrap()).unwrap())
-        .collect();
-    assert_eq!(pids.len(), 5);
+    let pids = detached(folder.path());
+    let frozen = command(folder.path()).args(["suspend", "node-1"]).output();
+    assert!(frozen.unwrap().status.success());
     let down = command(folder.path()).arg("down").output().unwrap();
     assert!(down.status.success(), "{down:?}");
     for pid in pids {
         until(&format!("{pid} is gone"), || !alive(pid));
     }
+}
+
+/// Starts a cluster in the background; its members' process ids, and its controller's last.
+fn detached(folder: &Path) -> Vec<i32> {
+    let args = ["up", "--detach", "--base-port", "0", "--relay-port", "0"];
+    let up = command(folder).args(args).output().unwrap();
+    assert!(up.status.success(), "{up:?}");
+    let status = command(folder).args(["status", "--json"]).output().unwrap();
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    let members = status["members"].as_array().unwrap();
+    let processes = members.iter().chain([&status["controller"]["holder"]]);
+    let pids = processes.map(|process| process["pid"].as_i64().unwrap());
+    let pids: Vec<i32> = pids.map(|pid| i32::try_from(pid).unwrap()).collect();
+    assert_eq!(pids.len(), 5);
+    pids
 }

@@ -104,6 +104,9 @@ pub(super) async fn up(args: UpArgs, control: &Path) -> Result<Exit, CliError> {
     if args.detach {
         return background::start(&args.cluster, control).await;
     }
+    if args.background {
+        background::leave_terminal();
+    }
     let mut signals = asked_to_end().map_err(CliError::io("listen for signals"))?;
     // Claimed first: whoever comes second must not start anything.
     let claim = Claim::take(control, "up")?;

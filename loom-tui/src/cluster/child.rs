@@ -7,9 +7,12 @@
 //! * a panic or a dropped runtime: `kill_on_drop`;
 //! * SIGKILL: each child's standard input is a pipe whose other end only we hold, and children
 //!   started with `--die-with-parent` end when it closes;
-//! * SIGKILL while a child is frozen by SIGSTOP and cannot notice: on Linux the child has asked
-//!   the kernel to be killed when the *thread* that started it ends ([`die_with_parent`]). So
-//!   they are all started by one thread that lives as long as there are children.
+//! * SIGKILL while a child is frozen by SIGSTOP and cannot notice: its process group, which has
+//!   nobody else in it, is orphaned by our end, and POSIX has the kernel send SIGHUP and SIGCONT
+//!   to an orphaned group with a frozen member. That holds while we and our children are in one
+//!   session, so nobody may leave it after the first start. On Linux the child has also asked
+//!   to be killed when the *thread* that started it ends ([`die_with_parent`]). So they are all
+//!   started by one thread that lives as long as there are children.
 
 use std::io;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -139,8 +142,8 @@ fn describe(status: ExitStatus) -> String {
 }
 
 /// Asks the kernel to kill this process when the thread that started it ends, frozen or not.
-/// For children of a [`Nursery`], before they answer anything; elsewhere than on Linux it does
-/// nothing, and a frozen child of a controller that was killed stays until it is thawed.
+/// For children of a [`Nursery`], before they answer anything. Elsewhere than on Linux it does
+/// nothing.
 pub fn die_with_parent() {
     #[cfg(target_os = "linux")]
     if let Err(error) =

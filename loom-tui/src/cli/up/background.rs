@@ -71,11 +71,18 @@ pub(super) async fn start(args: &ClusterArgs, control: &Path) -> Result<Exit, Cl
     Ok(Exit::Ok)
 }
 
+/// Leaves the terminal's session. To be called before any child is started: they have to be in
+/// ours, or nobody thaws the frozen ones if this process is killed.
+pub(super) fn leave_terminal() {
+    if let Err(error) = rustix::process::setsid() {
+        eprintln!(
+            "loom-tui: cannot leave the terminal's session, its end may end this too: {error}"
+        );
+    }
+}
+
 /// Says over standard output how the start went; nothing is written there afterwards.
 pub(super) async fn report(started: &Result<(), RigError>, cluster: &LocalCluster) {
-    if let Err(error) = rustix::process::setsid() {
-        tracing::warn!(%error, "the terminal's end may end this too");
-    }
     let started: Started = match started {
         Ok(()) => Ok(cluster.members().await),
         Err(error) => Err(error.clone()),
