@@ -78,6 +78,14 @@ impl<'a> Pen<'a> {
             return x.saturating_add(width(text));
         }
         let room = usize::from(self.area.width - x);
+        let ascii;
+        let text = if self.theme.glyphs.unicode || text.is_ascii() {
+            text
+        } else {
+            // Events and reasons come from elsewhere.
+            ascii = text.chars().map(in_ascii).collect::<String>();
+            &ascii
+        };
         // Cells may hold a frame already; its style must not shine through.
         let style = Style::reset().patch(style);
         let (end, _) = self
@@ -174,6 +182,20 @@ pub fn pad(text: &str, cells: u16) -> String {
     format!("{text}{}", " ".repeat(gap))
 }
 
+/// The nearest mark a terminal without UTF-8 can show.
+fn in_ascii(letter: char) -> char {
+    match letter {
+        '\0'..='\x7f' => letter,
+        '±' | '…' | '≈' => '~',
+        '–' | '—' | '−' => '-',
+        '→' | '≥' => '>',
+        '←' | '≤' => '<',
+        '‘' | '’' => '\'',
+        '“' | '”' => '"',
+        _ => '?',
+    }
+}
+
 fn start_of(text: &str, cells: u16) -> String {
     let mut kept = String::new();
     let mut used = 0u16;
@@ -210,7 +232,7 @@ mod tests {
             super::super::theme::Background::Dark,
             true,
         );
-        let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 3));
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 6, 4));
         let mut pen = Pen::new(&mut buffer, Rect::new(1, 1, 3, 1), &theme);
         pen.text(0, 0, "abcdef", Role::Text);
         pen.text(0, 1, "below", Role::Text);
@@ -218,7 +240,9 @@ mod tests {
         pen.part(Rect::new(2, 0, 90, 90))
             .text(0, 0, "ZZZ", Role::Text);
         pen.tint(0, 0, u16::MAX, Role::Selected);
-        let expected = ["      ", " abZ  ", "      "];
+        // Neither is anything a terminal without UTF-8 cannot show.
+        Pen::new(&mut buffer, Rect::new(0, 3, 6, 1), &theme).text(0, 0, "5±1 é", Role::Text);
+        let expected = ["      ", " abZ  ", "      ", "5~1 ? "];
         for (y, line) in expected.iter().enumerate() {
             let drawn: String = (0..6).map(|x| buffer[(x, y as u16)].symbol()).collect();
             assert_eq!(&drawn, line);

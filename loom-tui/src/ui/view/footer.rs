@@ -31,7 +31,7 @@ pub(super) fn render(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) 
         );
         return;
     }
-    let mut hints = hints(app);
+    let mut hints = hints(app, pen.width() >= 100);
     let room = pen.width().saturating_sub(1);
     while line_width(&hints) > room && hints.len() > 1 {
         let least = hints.iter().map(|hint| hint.rank).max();
@@ -57,7 +57,7 @@ fn line_width(hints: &[Hint]) -> u16 {
 }
 
 /// What the keys of the active contexts do, those of the panel first.
-fn hints(app: &App) -> Vec<Hint> {
+fn hints(app: &App, wide: bool) -> Vec<Hint> {
     let contexts = app.contexts();
     let ready = app.newest.phase == Phase::Ready;
     let shown = |binding: &&Binding| {
@@ -79,7 +79,7 @@ fn hints(app: &App) -> Vec<Hint> {
     });
     let hint = |binding: &&Binding| {
         let text = match (binding.action, app.undo.newest()) {
-            (Action::Undo, Some(entry)) => format!("undo {}", entry.what),
+            (Action::Undo, Some(entry)) if wide => format!("undo {}", entry.what),
             _ => binding.hint.to_owned(),
         };
         Hint {
