@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::snapshot::{Request, Snapshot};
 
+mod act;
 pub mod app;
 pub mod command;
 pub mod eventlog;

@@ -113,10 +113,8 @@ impl App {
         if ready && self.plan().shows_members() && !self.newest.members.is_empty() {
             contexts.push(Context::Members);
         }
-        match self.focus {
-            Panel::Scenarios => contexts.push(Context::Scenarios),
-            Panel::Events => contexts.push(Context::Events),
-            Panel::Nodes | Panel::Topology | Panel::Latency | Panel::Lag => {}
+        if self.focus == Panel::Scenarios {
+            contexts.push(Context::Scenarios);
         }
         contexts
     }

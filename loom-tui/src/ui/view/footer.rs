@@ -73,7 +73,7 @@ fn hints(app: &App, wide: bool) -> Vec<Hint> {
     let mut bindings: Vec<&Binding> = BINDINGS.iter().filter(shown).collect();
     // A focused list's own keys come first; then members; then what is true everywhere.
     bindings.sort_by_key(|binding| match binding.context {
-        Context::Failed | Context::Scenarios | Context::Events => 0,
+        Context::Failed | Context::Scenarios => 0,
         Context::Members => 1,
         Context::Anywhere => 2,
     });
