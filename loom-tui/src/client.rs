@@ -8,6 +8,7 @@ pub mod feed;
 pub mod json;
 pub mod outcome;
 pub mod relay;
+mod reply;
 pub mod shown;
 pub mod sse;
 pub mod wire;
@@ -22,12 +23,12 @@ use serde::de::DeserializeOwned;
 pub use self::json::Json;
 pub use self::outcome::{Outcome, Refusal};
 pub use self::relay::RelayClient;
+use self::reply::{EdgeReply, HistoryReply, Listed, Plain, VertexReply, WriteReply};
 pub use self::shown::Shown;
 pub use self::wire::{
     BulkReport, Change, ChangeRecord, Digest, Edge, EdgeFilter, Health, Key, Kind, NewEdge,
     NewVertex, Page, Stamp, StatsReply, Stored, Vertex, VertexFilter, Written,
 };
-use self::wire::{Listed, Plain};
 pub use self::write::WriteOp;
 
 /// How long a call may take unless told otherwise.
@@ -95,21 +96,21 @@ impl NodeClient {
                 .header("content-type", "application/json"),
             None => request,
         };
-        self.send::<wire::WriteReply>(request)
+        self.send::<WriteReply>(request)
             .await
             .and_then(|(status, reply)| reply.into_written(status))
     }
 
     /// `GET /nodes/{id}`; a vertex that is not there is a refusal with status 404.
     pub async fn vertex(&self, id: &str) -> Outcome<Stored<Vertex>> {
-        self.get::<wire::VertexReply>(&format!("/nodes/{}", segment(id)))
+        self.get::<VertexReply>(&format!("/nodes/{}", segment(id)))
             .await
             .map(Into::into)
     }
 
     /// `GET /edges/{id}`; an edge that is not there is a refusal with status 404.
     pub async fn edge(&self, id: &str) -> Outcome<Stored<Edge>> {
-        self.get::<wire::EdgeReply>(&format!("/edges/{}", segment(id)))
+        self.get::<EdgeReply>(&format!("/edges/{}", segment(id)))
             .await
             .map(Into::into)
     }
@@ -197,7 +198,7 @@ impl NodeClient {
 
     /// `GET /history`, newest records as the node keeps them, oldest first.
     pub async fn history(&self) -> Outcome<Vec<ChangeRecord>> {
-        self.get::<wire::HistoryReply>("/history")
+        self.get::<HistoryReply>("/history")
             .await
             .map(|reply| reply.history)
     }

@@ -9,8 +9,6 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::json::Json;
-use super::outcome::Outcome;
-use super::shown::Members;
 
 /// What kind of record a key names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -116,7 +114,7 @@ pub struct Vertex {
     #[serde(default)]
     pub metadata: Map<String, Value>,
     #[serde(default, skip_serializing)]
-    state: Option<Stamp>,
+    pub(super) state: Option<Stamp>,
 }
 
 /// An edge as the REST API shows it.
@@ -144,7 +142,7 @@ pub struct Edge {
     #[serde(default)]
     pub dangling: bool,
     #[serde(default, skip_serializing)]
-    state: Option<Stamp>,
+    pub(super) state: Option<Stamp>,
 }
 
 /// A record and the stamp that won it its place.
@@ -424,115 +422,6 @@ impl ChangeRecord {
             Kind::Vertex => self.node_id.as_deref().map(Key::vertex),
             Kind::Edge => self.edge_id.as_deref().map(Key::edge),
             Kind::Canary => None,
-        }
-    }
-}
-
-/// A bare `{"success":true}`.
-#[derive(Deserialize)]
-pub(super) struct Plain {}
-
-/// `GET /history`.
-#[derive(Deserialize)]
-pub(super) struct HistoryReply {
-    pub(super) history: Vec<ChangeRecord>,
-}
-
-/// One vertex in an envelope.
-#[derive(Deserialize)]
-pub(super) struct VertexReply {
-    node: Vertex,
-    state: Option<Stamp>,
-}
-
-impl From<VertexReply> for Stored<Vertex> {
-    fn from(reply: VertexReply) -> Self {
-        Self {
-            state: reply.state.or(reply.node.state),
-            record: reply.node,
-        }
-    }
-}
-
-/// One edge in an envelope.
-#[derive(Deserialize)]
-pub(super) struct EdgeReply {
-    edge: Edge,
-    state: Option<Stamp>,
-}
-
-impl From<EdgeReply> for Stored<Edge> {
-    fn from(reply: EdgeReply) -> Self {
-        Self {
-            state: reply.state.or(reply.edge.state),
-            record: reply.edge,
-        }
-    }
-}
-
-/// The answer to any write: only the parts a write needs.
-#[derive(Deserialize)]
-pub(super) struct WriteReply {
-    node: Option<Members>,
-    edge: Option<Members>,
-    id: Option<String>,
-    state: Option<Stamp>,
-}
-
-impl WriteReply {
-    pub(super) fn into_written(self, status: u16) -> Outcome<Written> {
-        let record = self.node.or(self.edge);
-        let read = record.as_ref();
-        let state = self.state.or_else(|| read?.read("state"));
-        let id = self.id.or_else(|| read?.read("id"));
-        match (id, state) {
-            (Some(id), Some(state)) => Outcome::Ok(Written {
-                id,
-                state,
-                created: status == 201,
-                record: read.map(Members::record),
-            }),
-            _ => Outcome::Info("answered without the id and state of the write".to_owned()),
-        }
-    }
-}
-
-/// A list in its envelope, under either name.
-#[derive(Deserialize)]
-pub(super) struct Listed<R> {
-    #[serde(alias = "nodes", alias = "edges")]
-    items: Vec<R>,
-    next: Option<String>,
-}
-
-impl From<Listed<Vertex>> for Page<Stored<Vertex>> {
-    fn from(listed: Listed<Vertex>) -> Self {
-        Self {
-            items: listed
-                .items
-                .into_iter()
-                .map(|record| Stored {
-                    state: record.state,
-                    record,
-                })
-                .collect(),
-            next: listed.next,
-        }
-    }
-}
-
-impl From<Listed<Edge>> for Page<Stored<Edge>> {
-    fn from(listed: Listed<Edge>) -> Self {
-        Self {
-            items: listed
-                .items
-                .into_iter()
-                .map(|record| Stored {
-                    state: record.state,
-                    record,
-                })
-                .collect(),
-            next: listed.next,
         }
     }
 }
