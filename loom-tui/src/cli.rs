@@ -153,6 +153,9 @@ pub enum CliError {
     /// Arguments that are right one by one and make no sense together.
     #[error("{0}")]
     Usage(String),
+    /// What a process in the background said.
+    #[error("{0}")]
+    Background(String),
     /// The system refuses.
     #[error("{doing}: {error}")]
     Io {
@@ -168,7 +171,11 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
-            Self::Connect(_) | Self::Claim(_) | Self::Rig(_) | Self::Io { .. } => Exit::Rig,
+            Self::Connect(_)
+            | Self::Claim(_)
+            | Self::Rig(_)
+            | Self::Background(_)
+            | Self::Io { .. } => Exit::Rig,
         }
     }
 

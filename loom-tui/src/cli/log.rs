@@ -9,7 +9,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use super::{CliError, Exit, say};
-use crate::cluster::Member;
+use crate::cluster::{Member, RigError};
 use crate::control::Client;
 use crate::control::wire::Ask;
 
@@ -42,7 +42,15 @@ pub(super) async fn logs(args: LogArgs, control: &Path) -> Result<Exit, CliError
         follow,
     } = args;
     let client = Client::connect(control, false).await?;
-    let path = client.hello().logs.get(&member).cloned();
+    let logs = &client.hello().logs;
+    let path = logs.get(&member).cloned();
+    if path.is_none() && !logs.is_empty() {
+        return Err(CliError::Rig(RigError {
+            doing: format!("show the log of {member}"),
+            reason: format!("this cluster has the relay and {} nodes", logs.len() - 1),
+            next_step: "name one of them".to_owned(),
+        }));
+    }
     // Where the file ends now: what follows is not in the tail, or is repeated once at most.
     let mut file = match &path {
         Some(path) if follow => {

@@ -15,7 +15,7 @@ use super::{CliError, Exit, say};
 use crate::cluster::local::{
     BASE_PORT, Durability, LocalCluster, LocalConfig, NODES_MAX, RELAY_PORT,
 };
-use crate::cluster::{ClusterBackend, MemberStatus, RigError};
+use crate::cluster::{ClusterBackend, MemberStatus};
 use crate::control::wire::Ask;
 use crate::control::{Claim, Client, Server};
 use story::Story;
@@ -106,7 +106,16 @@ pub(super) async fn up(args: UpArgs, control: &Path) -> Result<Exit, CliError> {
     }
     if args.background {
         background::leave_terminal();
+        let ended = run(args, control).await;
+        if let Err(error) = &ended {
+            background::report_failure(error);
+        }
+        return ended;
     }
+    run(args, control).await
+}
+
+async fn run(args: UpArgs, control: &Path) -> Result<Exit, CliError> {
     let mut signals = asked_to_end().map_err(CliError::io("listen for signals"))?;
     // Claimed first: whoever comes second must not start anything.
     let claim = Claim::take(control, "up")?;
@@ -135,18 +144,17 @@ async fn serve(
     background: bool,
 ) -> Result<(), CliError> {
     let server = Server::open(claim, "up", cluster.clone())?;
-    let started = tokio::select! {
-        started = cluster.start_all() => started,
+    tokio::select! {
+        started = cluster.start_all() => started?,
         _ = signals.next() => return Ok(()),
         () = server.down() => {
             server.close().await;
             return Ok(());
         }
-    };
-    if background {
-        background::report(&started, cluster).await;
     }
-    started?;
+    if background {
+        background::report(cluster).await;
+    }
     tokio::select! {
         _ = signals.next() => {}
         () = server.down() => {}
@@ -171,5 +179,5 @@ fn addresses(members: &[MemberStatus]) -> Vec<String> {
     members.iter().map(line).collect()
 }
 
-/// What [`background::report`] says over the pipe.
-type Started = Result<Vec<MemberStatus>, RigError>;
+/// What the one in the background says over the pipe: its members, or a sentence.
+type Started = Result<Vec<MemberStatus>, String>;

@@ -14,8 +14,8 @@ use tokio::process::Command;
 
 use super::{ClusterArgs, Started, addresses};
 use crate::cli::{CliError, Exit, say};
+use crate::cluster::ClusterBackend as _;
 use crate::cluster::local::LocalCluster;
-use crate::cluster::{ClusterBackend as _, RigError};
 use crate::control::{Claim, state_folder};
 
 pub(super) async fn start(args: &ClusterArgs, control: &Path) -> Result<Exit, CliError> {
@@ -54,14 +54,14 @@ pub(super) async fn start(args: &ClusterArgs, control: &Path) -> Result<Exit, Cl
     let mut line = String::new();
     let read = BufReader::new(output).read_line(&mut line).await;
     read.map_err(CliError::io("hear from the process in the background"))?;
-    let started: Started = serde_json::from_str(&line).unwrap_or_else(|_| {
-        Err(RigError {
-            doing: "start a cluster in the background".to_owned(),
-            reason: "the process ended before it said anything".to_owned(),
-            next_step: format!("see {}, or try without --detach", log.display()),
-        })
+    let started = serde_json::from_str(&line).unwrap_or_else(|_| {
+        let log = log.display();
+        Started::Err(format!(
+            "the process in the background ended before it said anything; see {log}, or try \
+             without --detach"
+        ))
     });
-    for line in addresses(&started?) {
+    for line in addresses(&started.map_err(CliError::Background)?) {
         say(&line);
     }
     let pid = child.id().unwrap_or_default();
@@ -81,15 +81,20 @@ pub(super) fn leave_terminal() {
     }
 }
 
-/// Says over standard output how the start went; nothing is written there afterwards.
-pub(super) async fn report(started: &Result<(), RigError>, cluster: &LocalCluster) {
-    let started: Started = match started {
-        Ok(()) => Ok(cluster.members().await),
-        Err(error) => Err(error.clone()),
-    };
+/// Says over standard output that everything is up.
+pub(super) async fn report(cluster: &LocalCluster) {
+    tell(&Ok(cluster.members().await));
+}
+
+/// Says over standard output why there is no cluster.
+pub(super) fn report_failure(error: &CliError) {
+    tell(&Err(error.to_string()));
+}
+
+fn tell(started: &Started) {
     // Strings and numbers only: it always has a JSON form.
-    let line = serde_json::to_string(&started).unwrap_or_default();
+    let line = serde_json::to_string(started).unwrap_or_default();
     let mut output = std::io::stdout();
-    // Whoever started us may have given up waiting; the cluster is up all the same.
+    // Whoever started us reads one line and is gone; the cluster is up all the same.
     let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }

@@ -1,0 +1,9 @@
+//! The program's commands as a shell sees them: exit codes, sentences, processes.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod commands;
+mod controller;
+mod mistakes;
+mod orphans;
