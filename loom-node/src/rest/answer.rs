@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use loom_relay::js_text;
+use loom_relay::model::Stamp;
 use serde::Serialize;
 
 use crate::feed::Event;
@@ -23,6 +24,11 @@ const CHUNK_BYTES: usize = 64 << 10;
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Response {
     let text = serde_json::to_vec(value).expect("answers have string keys and plain values");
     typed(status, Body::from(text))
+}
+
+/// A stamp as JSON, printed as JavaScript prints it: whole milliseconds without `.0`.
+pub(super) fn state(stamp: Stamp) -> serde_json::Value {
+    serde_json::from_str(&stamp.to_string()).expect("a finite number is JSON")
 }
 
 /// `{"success":true}`.

@@ -162,7 +162,7 @@ async fn write(app: &App, wish: Wish) -> Result<Response, ApiError> {
         Written::Created(found) => answer::record(StatusCode::CREATED, &found),
         Written::Replaced(found) => answer::record(StatusCode::OK, &found),
         Written::Deleted { id, stamp } => {
-            let state = stamp.ms();
+            let state = answer::state(stamp);
             answer::json(
                 StatusCode::OK,
                 &json!({"success": true, "id": id, "state": state}),

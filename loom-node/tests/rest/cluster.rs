@@ -124,7 +124,7 @@ async fn both_sides_of_a_cut_end_with_everything() {
     let health = cut_off
         .until("/health", |health| !is_connected(health))
         .await;
-    assert_eq!(health["healthy"], true);
+    assert_eq!(health["healthy"], false);
     assert!(
         health["problems"][0]
             .as_str()

@@ -27,7 +27,7 @@ async fn browsers_may_read_and_write_but_not_stop_the_node() {
         .header("origin", "http://app.example");
     let (status, answer) = read(refused.send().await.unwrap()).await;
     assert_eq!((status, &answer["code"]), (403, &json!("not_for_pages")));
-    assert_eq!(node.get("/health").await["healthy"], true);
+    assert_eq!(node.get("/health").await["nodeId"], "node-1");
     node.stop().await;
 }
 
