@@ -9,6 +9,7 @@ mod attached;
 mod links;
 mod lives;
 mod place;
+mod ports;
 mod storm;
 
 use place::Place;

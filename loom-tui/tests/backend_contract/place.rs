@@ -33,12 +33,24 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) async fn local() -> Self {
+        Self::open(0, 0).await
+    }
+
+    /// One that would like the ports of these, relay and first node first.
+    pub(crate) async fn local_on(urls: &[String]) -> Self {
+        let port = |url: &String| url.rsplit(':').next().unwrap().parse().unwrap();
+        Self::open(port(&urls[0]), port(&urls[1])).await
+    }
+
+    async fn open(relay_port: u16, base_port: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = Path::new(env!("CARGO_BIN_EXE_loom-tui"));
         let config = LocalConfig {
             nodes: 2,
+            relay_port,
+            base_port,
             durability: Durability::Os,
-            ..LocalConfig::new(folder.path().join("cluster"), program.to_owned()).on_any_ports()
+            ..LocalConfig::new(folder.path().join("cluster"), program.to_owned())
         };
         let local = LocalCluster::open(config).await.unwrap();
         local.start_all().await.unwrap();

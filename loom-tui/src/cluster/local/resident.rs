@@ -140,7 +140,7 @@ impl Resident {
                 match action {
                     Action::Spawn => {
                         now.ports_lost = 0;
-                        if let Err(why) = self.spawn(now).await {
+                        if let Err(why) = self.spawn_somewhere(now).await {
                             inputs.push(Input::NotStarted(why));
                         }
                     }
@@ -156,6 +156,16 @@ impl Resident {
                 }
             }
         }
+    }
+
+    /// Starts a process on the port there is, or on another if somebody listens on it by now:
+    /// whoever that is might answer `/health` before the process has found out.
+    async fn spawn_somewhere(&mut self, now: &mut Now) -> Result<(), String> {
+        if self.port.is_lost() {
+            let moved = self.move_port();
+            moved.map_err(|error| format!("no free port: {error}"))?;
+        }
+        self.spawn(now).await
     }
 
     async fn spawn(&self, now: &mut Now) -> Result<(), String> {
@@ -207,15 +217,9 @@ impl Resident {
         }
         if starting && self.port.is_lost() && now.ports_lost < PORTS_MAX {
             now.ports_lost += 1;
-            match self.move_port() {
-                Ok(()) => match self.spawn(now).await {
-                    Ok(()) => return,
-                    Err(why) => return self.feed(now, Input::NotStarted(why)).await,
-                },
-                Err(error) => {
-                    let why = format!("no free port: {error}");
-                    return self.feed(now, Input::NotStarted(why)).await;
-                }
+            match self.spawn_somewhere(now).await {
+                Ok(()) => return,
+                Err(why) => return self.feed(now, Input::NotStarted(why)).await,
             }
         }
         let words = self.log.tail(LAST_WORDS_MAX).join("\n");
