@@ -9,7 +9,7 @@ mod resident;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -142,16 +142,6 @@ impl LocalCluster {
         started.into_iter().collect::<Result<(), RigError>>()?;
         self.announce(None, "all members answer".to_owned(), false);
         Ok(())
-    }
-
-    /// Holds `logs/` and `data/`.
-    pub fn folder(&self) -> &Path {
-        &self.config.folder
-    }
-
-    /// What an acknowledged write survives on its nodes.
-    pub fn durability(&self) -> Durability {
-        self.config.durability
     }
 
     fn handle(&self, doing: &str, member: Member) -> Result<&Handle, RigError> {
