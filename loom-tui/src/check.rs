@@ -40,6 +40,8 @@ pub struct Evidence {
     pub faults: Vec<Fault>,
     /// What each node held after the cluster was healed and quiet.
     pub finals: BTreeMap<Member, FinalState>,
+    /// Nodes whose final state could not be read, and why.
+    pub unread: Vec<String>,
     /// Whose records these are.
     pub scope: Scope,
     /// What the script itself claimed and measured.
@@ -48,6 +50,8 @@ pub struct Evidence {
     pub crashes: Vec<String>,
     /// Why the cluster was still busy when the final states were read; `None` when it was quiet.
     pub not_quiet: Option<String>,
+    /// Whether there were more writes than could be followed.
+    pub overflow: bool,
 }
 
 /// What one node held in the end.

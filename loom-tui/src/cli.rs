@@ -8,7 +8,7 @@ mod folder;
 mod lives;
 mod log;
 mod members;
-mod quantity;
+pub(crate) mod quantity;
 mod signals;
 mod status;
 mod up;
@@ -22,6 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cluster::RigError;
 use crate::control::{ClaimError, ConnectError, default_path};
+use crate::scenario::cli as scenario;
 
 pub use folder::cluster_folder;
 pub use signals::asked_to_end;
@@ -59,6 +60,10 @@ enum Command {
 Example:
   loom-tui keys | less")]
     Keys,
+    /// Play scenarios without a terminal; ends in a verdict and an exit code
+    Run(scenario::RunArgs),
+    /// List the built-in scenarios and their parameters
+    Scenarios(scenario::ScenariosArgs),
     /// Start a cluster of real processes on this machine
     Up(up::UpArgs),
     /// End the cluster that is running
@@ -236,6 +241,8 @@ async fn dispatch(command: Command, control: PathBuf) -> Result<Exit, CliError> 
             say(crate::ui::keymap::as_text().trim_end());
             Ok(Exit::Ok)
         }
+        Command::Run(args) => scenario::run(args, &control).await,
+        Command::Scenarios(args) => scenario::scenarios(args),
         Command::Up(args) => up::up(args, &control).await,
         Command::Down => up::down(&control).await,
         Command::Status(args) => status::status(args, &control).await,

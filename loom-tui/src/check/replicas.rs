@@ -11,8 +11,11 @@ pub fn judge(evidence: &Evidence) -> Finding {
     let mut reasons = Reasons::default();
     let mut states = evidence.finals.iter();
     let Some((first, base)) = states.next() else {
+        for why in &evidence.unread {
+            reasons.add(|| why.clone());
+        }
         let summary = "no node's final state could be read".to_owned();
-        return Reasons::default().finding("replicas", Verdict::Unknown, summary);
+        return reasons.finding("replicas", Verdict::Unknown, summary);
     };
     let mut differing = 0;
     for (member, state) in states {
@@ -60,7 +63,14 @@ pub fn judge(evidence: &Evidence) -> Finding {
         let nodes = count(evidence.finals.len(), "node");
         format!("{records} on {nodes}, digest {}", short(&base.digest))
     };
-    reasons.verdict("replicas", Verdict::Fail, summary)
+    if reasons.found() > 0 || evidence.unread.is_empty() {
+        return reasons.verdict("replicas", Verdict::Fail, summary);
+    }
+    // Those that were read agree; nobody knows about the others.
+    for why in &evidence.unread {
+        reasons.add(|| why.clone());
+    }
+    reasons.finding("replicas", Verdict::Unknown, summary)
 }
 
 /// Enough of a digest for people to compare.
@@ -102,6 +112,16 @@ mod tests {
         run.everywhere("a", &held);
         run.final_state(2).deferred = 1;
         assert_eq!(judge(&run.evidence()).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_node_that_could_not_be_read_leaves_the_run_unknown() {
+        let mut evidence = Run::new().evidence();
+        evidence.finals.remove(&crate::cluster::Member::Node(3));
+        evidence.unread = vec!["node-3 could not be read: no answer".to_owned()];
+        let finding = judge(&evidence);
+        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.reasons, evidence.unread);
     }
 
     #[test]

@@ -45,6 +45,11 @@ pub fn judge(evidence: &Evidence) -> Finding {
             format!("no {action} succeeded in {tried}; the first one: {first}")
         });
     }
+    if evidence.overflow {
+        reasons.add(|| {
+            "there were more writes than the probe can follow: latencies are incomplete".to_owned()
+        });
+    }
     let sum = |of: fn(&Tally) -> usize| tallies.values().map(of).sum::<usize>();
     let (ok, refused, unknown) = (
         sum(|tally| tally.ok),

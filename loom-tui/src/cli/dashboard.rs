@@ -14,9 +14,8 @@ use super::{CliError, ClusterArgs, Exit, up};
 use crate::cluster::local::{LocalCluster, LocalConfig};
 use crate::cluster::{ClusterBackend, RigError};
 use crate::control::{Claim, ClaimError, Server};
-use crate::engine::{
-    Engine, EngineOptions, Launch, RunEnd, ScenarioContext, ScenarioInfo, ScenarioRunner,
-};
+use crate::engine::{Engine, EngineOptions, Launch};
+use crate::scenario::live::LiveScenarios;
 use crate::ui::theme::ColorChoice;
 use crate::ui::{self, Left, UiError, UiOptions};
 
@@ -61,7 +60,7 @@ pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exi
             Color::Never => ColorChoice::Never,
         },
         ascii: args.ascii.then_some(true),
-        runs: None,
+        runs: Some(RUNS.into()),
     };
     // Claimed first: whoever comes second must not start anything.
     let claim = Claim::take(control, "dashboard")?;
@@ -73,7 +72,7 @@ pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exi
         down: CancellationToken::new(),
         over: CancellationToken::new(),
     });
-    let runner = Arc::new(NoScenarios);
+    let runner = Arc::new(LiveScenarios::new(RUNS.into()));
     let engine = Engine::start(
         Arc::clone(&launch) as Arc<dyn Launch>,
         runner,
@@ -98,24 +97,8 @@ pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exi
     })
 }
 
-/// An empty catalogue.
-#[derive(Debug)]
-struct NoScenarios;
-
-#[async_trait::async_trait]
-impl ScenarioRunner for NoScenarios {
-    fn list(&self) -> Vec<ScenarioInfo> {
-        Vec::new()
-    }
-
-    async fn run(&self, name: &str, _: ScenarioContext) -> Result<RunEnd, RigError> {
-        Err(RigError {
-            doing: format!("running {name}"),
-            reason: "the catalogue is empty".to_owned(),
-            next_step: "nothing can be run".to_owned(),
-        })
-    }
-}
+/// Where scenarios leave what happened, as `run` does.
+const RUNS: &str = "runs";
 
 /// Ends the cluster; a signal meanwhile does not wait for members that take their time.
 async fn stop(engine: Engine) -> Result<(), RigError> {

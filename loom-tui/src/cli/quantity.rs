@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// `80ms`, `1.5s`, `2m`, `1h`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text)?;
     let seconds = match unit {
         "ms" => number / 1_000.0,
@@ -17,7 +17,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Bytes per second from `1mbit`, `500kbit` (bits, as networks are sold) or `64kb`, `1mb` (bytes).
-pub(super) fn bandwidth(text: &str) -> Result<u64, String> {
+pub(crate) fn bandwidth(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text)?;
     let bytes = match unit.to_ascii_lowercase().trim_end_matches("/s") {
         "bit" => number / 8.0,

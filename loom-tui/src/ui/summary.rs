@@ -35,6 +35,7 @@ pub(super) fn summary(app: &App, runs: Option<&Path>) -> String {
         .iter()
         .filter(|row| row.state != ScenarioState::Never)
         .collect();
+    let runs = runs.filter(|_| !done.is_empty());
     if !done.is_empty() {
         let _ = writeln!(text, "scenarios");
     }

@@ -372,7 +372,7 @@ pub(crate) fn failed() -> Snapshot {
 
 /// Everything is as large, as long or as absent as its type allows.
 pub(crate) fn hostile() -> Vec<Snapshot> {
-    let long = "ノード\u{200d}\u{1b}[31m\t\n".repeat(30) + &"x".repeat(300);
+    let long = "ノード\u{200d}\u{1b}[31m\t\n".repeat(30) + "x".repeat(300).as_str();
     let huge = || {
         let mut snapshot = broken();
         snapshot.at = Duration::MAX;

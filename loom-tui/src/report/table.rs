@@ -1,0 +1,212 @@
+//! The report for people: what was measured, what was judged, and the verdict last.
+
+use std::fmt::Write as _;
+
+use super::{Figures, Report};
+use crate::snapshot::Verdict;
+
+/// Reasons shown of each checker; the others are in `report.json`.
+const REASONS_SHOWN: usize = 4;
+/// Characters of a reason shown; records can be long.
+const REASON_CHARS: usize = 300;
+
+/// The whole report.
+pub fn print(report: &Report) -> String {
+    let mut text = String::new();
+    head(report, &mut text);
+    metrics(report, &mut text);
+    latency(report, &mut text);
+    faults(report, &mut text);
+    findings(report, &mut text);
+    for note in &report.notes {
+        let _ = writeln!(text, "  note  {note}");
+    }
+    verdict(report, &mut text);
+    text
+}
+
+/// One line per run, for several.
+pub fn print_all(reports: &[Report]) -> String {
+    let mut text = String::new();
+    let width = reports.iter().map(|report| report.scenario.len()).max();
+    let width = width.unwrap_or_default();
+    for report in reports {
+        let _ = writeln!(
+            text,
+            "{} {:<width$}  {:>8}  {}",
+            word(report.verdict),
+            report.scenario,
+            millis(report.took_ms),
+            report.headline()
+        );
+    }
+    text
+}
+
+/// Milliseconds in the unit that suits them, with three digits.
+pub fn millis(ms: f64) -> String {
+    if ms < 1.0 {
+        format!("{:.0} µs", ms * 1_000.0)
+    } else if ms < 1_000.0 {
+        format!("{} ms", rounded(ms))
+    } else {
+        format!("{} s", rounded(ms / 1_000.0))
+    }
+}
+
+/// A number with about three digits.
+pub fn rounded(value: f64) -> String {
+    let size = value.abs();
+    if value.fract() == 0.0 || size >= 100.0 {
+        format!("{value:.0}")
+    } else if size >= 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+/// The verdict as a word of six characters: it must be told apart without colour.
+pub fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass  ",
+        Verdict::Unknown => "unknwn",
+        Verdict::Fail => "FAIL  ",
+    }
+}
+
+fn head(report: &Report, text: &mut String) {
+    let setting = &report.setting;
+    let durability = setting.durability.as_deref().unwrap_or("not known");
+    let _ = writeln!(text, "{}: {}", report.scenario, report.about);
+    let _ = write!(
+        text,
+        "  {} nodes on {}, durability {durability}, seed {}",
+        setting.nodes, setting.backend, report.seed
+    );
+    for (name, value) in &report.args {
+        let _ = write!(text, ", {name}={value}");
+    }
+    text.push('\n');
+    if let Some(planted) = &setting.planted {
+        let _ = writeln!(text, "  planted on purpose: {planted}");
+    }
+    if setting.shared {
+        text.push_str("  others use this cluster too: only this run's records are judged\n");
+    }
+}
+
+fn metrics(report: &Report, text: &mut String) {
+    for metric in &report.metrics {
+        let _ = writeln!(text, "  {metric}");
+    }
+    for threshold in &report.thresholds {
+        let verdict = word(threshold.verdict());
+        let _ = writeln!(text, "  {verdict}  {threshold}");
+    }
+}
+
+fn latency(report: &Report, text: &mut String) {
+    let latency = &report.latency;
+    if latency.all.count + latency.all.unseen == 0 {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "  {:<18} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9}",
+        "latency", "samples", "unseen", "p50", "p95", "p99", "max"
+    );
+    for (pair, figures) in &latency.pairs {
+        row(pair, figures, text);
+    }
+    row("all", &latency.all, text);
+}
+
+fn row(name: &str, figures: &Figures, text: &mut String) {
+    let at = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), millis);
+    let _ = writeln!(
+        text,
+        "  {name:<18} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9}",
+        figures.count,
+        figures.unseen,
+        at(figures.p50_ms),
+        at(figures.p95_ms),
+        at(figures.p99_ms),
+        at(figures.max_ms)
+    );
+}
+
+fn faults(report: &Report, text: &mut String) {
+    for fault in &report.faults {
+        let member = fault.member.map(|member| member.to_string());
+        let _ = write!(
+            text,
+            "  {:>9}  {} {}",
+            millis(fault.at_ms),
+            fault.fault,
+            member.as_deref().unwrap_or("")
+        );
+        if let Some(value) = &fault.value {
+            let _ = write!(text, " {}", value.text());
+        }
+        if let Some(error) = &fault.error {
+            let _ = write!(text, " (not done: {error})");
+        }
+        text.push('\n');
+    }
+}
+
+fn findings(report: &Report, text: &mut String) {
+    for finding in &report.findings {
+        let (verdict, checker) = (word(finding.verdict), finding.checker);
+        let _ = writeln!(text, "  {verdict}  {checker:<13} {}", finding.summary);
+        for reason in finding.reasons.iter().take(REASONS_SHOWN) {
+            let _ = writeln!(text, "            {}", shortened(reason));
+        }
+        let more = finding.reasons.len().saturating_sub(REASONS_SHOWN);
+        if more > 0 {
+            let _ = writeln!(text, "            … {more} more in report.json");
+        }
+    }
+}
+
+fn shortened(reason: &str) -> String {
+    match reason.char_indices().nth(REASON_CHARS) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason.to_owned(),
+    }
+}
+
+fn verdict(report: &Report, text: &mut String) {
+    let folder = report.folder.display();
+    let _ = writeln!(text, "  evidence: {folder}");
+    let (word, code) = if report.mistake.is_some() {
+        ("MISTAKE IN THE SCRIPT", "exit 254")
+    } else {
+        match report.verdict {
+            Verdict::Pass => ("PASS", "exit 0: everything that was to be shown was shown"),
+            Verdict::Fail => ("FAIL", "exit 1: something promised was broken"),
+            Verdict::Unknown => ("UNKNOWN", "exit 2: too little was measured to say"),
+        }
+    };
+    let took = millis(report.took_ms);
+    let _ = writeln!(text, "{word} {} in {took} ({code})", report.scenario);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_the_unit_that_suits_them() {
+        for (ms, text) in [
+            (0.4567, "457 µs"),
+            (1.5, "1.50 ms"),
+            (23.456, "23.5 ms"),
+            (999.9, "1000 ms"),
+            (1_234.0, "1.23 s"),
+        ] {
+            assert_eq!(millis(ms), text);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Nodes, the relay, and what a node says about itself.
+
+use std::sync::Arc;
+
+use rhai::{Array, Dynamic};
+
+use super::values::{Node, Relay, dynamic, node};
+use super::{Api, Doc, Group, described};
+use crate::client::{Json, NodeClient};
+use crate::cluster::Member;
+use crate::history::Action;
+use crate::history::recorder::Asked;
+use crate::scenario::host::Host;
+use crate::scenario::trouble::Trouble;
+
+pub(super) const GROUP: Group = Group {
+    title: "Members",
+    about: "A node handle `n` has `n.name` (`node-2`) and `n.number` (2).",
+    docs: &[
+        Doc {
+            usage: "nodes()",
+            about: "All nodes, by number, as an array of handles.",
+        },
+        Doc {
+            usage: "node(number)",
+            about: "One node, counted from 1; a name such as `\"node-2\"` works too.",
+        },
+        Doc {
+            usage: "relay()",
+            about: "The relay, for `kill`, `stop`, `start`, `restart`, `suspend`, `resume` and `wipe`.",
+        },
+        Doc {
+            usage: "n.health()",
+            about: "What `GET /health` answers, as a map.",
+        },
+        Doc {
+            usage: "n.digest()",
+            about: "The hash over everything the node holds: equal replicas have equal digests.",
+        },
+        Doc {
+            usage: "n.count()",
+            about: "How many node records it holds.",
+        },
+    ],
+};
+
+pub(super) fn register(api: &mut Api<'_>) {
+    let host = Arc::clone(&api.host);
+    api.engine
+        .register_fn(described("nodes"), move || -> Array {
+            let members = host.nodes().iter();
+            let handle = |member: &Member| Node {
+                member: *member,
+                host: Arc::clone(&host),
+            };
+            members
+                .map(|member| Dynamic::from(handle(member)))
+                .collect()
+        });
+    let host = Arc::clone(&api.host);
+    api.engine
+        .register_fn(described("node"), move |which: Dynamic| {
+            let member = node(&host, &which)?;
+            let host = Arc::clone(&host);
+            Ok::<_, Box<rhai::EvalAltResult>>(Node { member, host })
+        });
+    api.engine.register_fn(described("relay"), || Relay);
+    api.engine.register_fn(described("health"), |node: Node| {
+        let client = node.client();
+        let asked = node.asked(Action::Health);
+        let read = node.host.read(asked, client.health(), |health| {
+            (
+                serde_json::to_value(health).ok().map(|v| Json::of(&v)),
+                None,
+            )
+        });
+        let health =
+            serde_json::to_value(read?).map_err(|error| Trouble::mistake(error.to_string()))?;
+        Ok::<_, Box<rhai::EvalAltResult>>(dynamic(&health)?)
+    });
+    api.engine.register_fn(described("digest"), |node: Node| {
+        Ok::<_, Box<rhai::EvalAltResult>>(node.read_digest()?.digest)
+    });
+    api.engine.register_fn(described("count"), |node: Node| {
+        let count = node.read_digest()?.nodes;
+        Ok::<_, Box<rhai::EvalAltResult>>(i64::try_from(count).unwrap_or(i64::MAX))
+    });
+}
+
+impl Node {
+    pub(super) fn client(&self) -> NodeClient {
+        let client = self.host.probe.client(self.member);
+        client
+            .expect("handles are made of the probe's members")
+            .clone()
+    }
+
+    /// A question about no record in particular.
+    pub(super) fn asked(&self, action: Action) -> Asked {
+        Asked {
+            action,
+            node: self.member,
+            key: None,
+            value: None,
+        }
+    }
+
+    fn read_digest(&self) -> Result<crate::client::Digest, Trouble> {
+        let client = self.client();
+        let host: &Host = &self.host;
+        host.read(self.asked(Action::Digest), client.digest(), |digest| {
+            let shown = serde_json::json!({"digest": digest.digest, "nodes": digest.nodes});
+            (Some(Json::of(&shown)), None)
+        })
+    }
+}

@@ -1,0 +1,246 @@
+//! Waiting for something to be so, and how long it took.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position};
+
+use super::values::{Node, Span, id, ms, span};
+use super::{Api, Doc, Group, described};
+use crate::client::Stamp;
+use crate::cluster::Member;
+use crate::probe::{Goal, NotSeen};
+use crate::scenario::host::{Host, spoken};
+use crate::scenario::settle;
+use crate::scenario::trouble::Trouble;
+
+pub(super) const GROUP: Group = Group {
+    title: "Waiting",
+    about: "Each waits for a condition and returns how many milliseconds that took. When it is not \
+            met in time, that is a broken expectation: it is recorded and thrown.",
+    docs: &[
+        Doc {
+            usage: "await_visible(id, within)",
+            about: "Until every node that is up shows the record as this run last wrote it, or later.",
+        },
+        Doc {
+            usage: "n.await_visible(id, within)",
+            about: "The same on one node.",
+        },
+        Doc {
+            usage: "await_gone(id, within)",
+            about: "Until no node that is up shows the record any more.",
+        },
+        Doc {
+            usage: "await_converged(within)",
+            about: "Until nothing is under way and the digests of all nodes that are up are equal. \
+                    Recorded as the metric `converged`.",
+        },
+        Doc {
+            usage: "converged()",
+            about: "Whether the digests of all nodes that are up are equal now. Expects nothing.",
+        },
+        Doc {
+            usage: "sleep(duration)",
+            about: "Lets time pass. To wait for something, use `await_…`.",
+        },
+        Doc {
+            usage: "within(duration)",
+            about: "A duration, for reading well: `await_converged(within(\"2s\"))`.",
+        },
+        Doc {
+            usage: "wall_ms()",
+            about: "Wall clock, in milliseconds since 1970.",
+        },
+        Doc {
+            usage: "elapsed_ms()",
+            about: "Milliseconds since the run began, by the clock latencies are measured with.",
+        },
+    ],
+};
+
+type Result<T, E = Box<EvalAltResult>> = std::result::Result<T, E>;
+
+pub(super) fn register(api: &mut Api<'_>) {
+    let host = Arc::clone(&api.host);
+    api.engine.register_fn(
+        described("await_visible"),
+        move |call: NativeCallContext<'_>, which: Dynamic, within: Dynamic| -> Result<f64> {
+            let up = host.wait(host.up())?;
+            let at = call.call_position();
+            Ok(await_shown(
+                &host,
+                &id(&which)?,
+                &up,
+                span(&within)?,
+                Want::Visible,
+                at,
+            )?)
+        },
+    );
+    api.engine.register_fn(
+        described("await_visible"),
+        |call: NativeCallContext<'_>, node: Node, which: Dynamic, within: Dynamic| -> Result<f64> {
+            let (within, at) = (span(&within)?, call.call_position());
+            Ok(await_shown(
+                &node.host,
+                &id(&which)?,
+                &[node.member],
+                within,
+                Want::Visible,
+                at,
+            )?)
+        },
+    );
+    let host = Arc::clone(&api.host);
+    api.engine.register_fn(
+        described("await_gone"),
+        move |call: NativeCallContext<'_>, which: Dynamic, within: Dynamic| -> Result<f64> {
+            let up = host.wait(host.up())?;
+            let at = call.call_position();
+            Ok(await_shown(
+                &host,
+                &id(&which)?,
+                &up,
+                span(&within)?,
+                Want::Gone,
+                at,
+            )?)
+        },
+    );
+    let host = Arc::clone(&api.host);
+    api.engine.register_fn(
+        described("await_converged"),
+        move |call: NativeCallContext<'_>, within: Dynamic| -> Result<f64> {
+            Ok(await_converged(
+                &host,
+                span(&within)?,
+                call.call_position(),
+            )?)
+        },
+    );
+    let host = Arc::clone(&api.host);
+    api.engine
+        .register_fn(described("converged"), move || -> Result<bool> {
+            let work = async {
+                let up = host.up().await;
+                settle::digests(&host.probe, &up).await
+            };
+            Ok(host.wait(work)?.is_ok_and(|digests| digests.are_equal()))
+        });
+    let host = Arc::clone(&api.host);
+    api.engine
+        .register_fn(described("sleep"), move |span_: Dynamic| -> Result<()> {
+            let span = span(&span_)?;
+            Ok(host.wait(tokio::time::sleep(span))?)
+        });
+    // Rhai's own take numbers, as seconds, and cannot be stopped.
+    for refuse in [Dynamic::from(0_i64), Dynamic::from(0.0_f64)] {
+        let no = |value: String| -> Result<()> {
+            let text = format!("{value} has no unit: write sleep(\"500ms\") or sleep(\"2s\")");
+            Err(Trouble::mistake(text).into())
+        };
+        if refuse.is_int() {
+            api.engine.register_fn(
+                described("sleep"),
+                move |number: i64| no(number.to_string()),
+            );
+        } else {
+            api.engine.register_fn(
+                described("sleep"),
+                move |number: f64| no(number.to_string()),
+            );
+        }
+    }
+    api.engine
+        .register_fn(described("within"), |text: Dynamic| -> Result<Span> {
+            Ok(Span(span(&text)?))
+        });
+    api.engine.register_fn(described("wall_ms"), || -> i64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |since| {
+            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+        })
+    });
+    let host = Arc::clone(&api.host);
+    api.engine.register_fn(described("elapsed_ms"), move || {
+        ms(host.recorder.epoch().elapsed())
+    });
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Want {
+    Visible,
+    Gone,
+}
+
+fn await_shown(
+    host: &Host,
+    id: &str,
+    on: &[Member],
+    within: Duration,
+    want: Want,
+    at: Position,
+) -> Result<f64, Trouble> {
+    let known = host.known(id);
+    let goal = match want {
+        Want::Visible => Goal {
+            key: known.key,
+            at_least: known.stamp,
+            or_absent: false,
+        },
+        Want::Gone => Goal {
+            key: known.key,
+            // A delete this run did shows with its stamp; anybody else's shows as absence.
+            at_least: if known.stamp.0.is_finite() {
+                known.stamp
+            } else {
+                Stamp(f64::INFINITY)
+            },
+            or_absent: true,
+        },
+    };
+    let what = match want {
+        Want::Visible => "is visible",
+        Want::Gone => "is gone",
+    };
+    let begun = Instant::now();
+    let seen = host.wait(host.probe.await_shown(&goal, on, within))?;
+    let within = spoken(within);
+    match seen {
+        Ok(()) => {
+            let took = ms(begun.elapsed());
+            host.claim(true, format!("{id} {what} within {within}"), at);
+            Ok(took)
+        }
+        Err(NotSeen::Missing(missing)) => {
+            let missing: Vec<_> = missing.iter().map(ToString::to_string).collect();
+            let text = format!(
+                "{id} {what} within {within} (not on {})",
+                missing.join(", ")
+            );
+            Err(host.broken(text, at))
+        }
+        Err(why) => Err(host.broken(format!("{id} {what} within {within} ({why})"), at)),
+    }
+}
+
+fn await_converged(host: &Host, within: Duration, at: Position) -> Result<f64, Trouble> {
+    let begun = Instant::now();
+    let converged = host.wait(async {
+        let up = host.up().await;
+        settle::await_converged(&host.probe, &up, begun + within).await
+    })?;
+    let text = format!("all nodes agree within {}", spoken(within));
+    match converged {
+        Ok(()) => {
+            let took = ms(begun.elapsed());
+            host.claim(true, text, at);
+            host.said.metric("converged", took, "ms");
+            host.story.note(&format!("converged in {took:.1} ms"));
+            Ok(took)
+        }
+        Err(why) => Err(host.broken(format!("{text} ({why})"), at)),
+    }
+}

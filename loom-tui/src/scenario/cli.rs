@@ -1,0 +1,286 @@
+//! `run` and `scenarios`: scenarios without a terminal, ending in a verdict and an exit code.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use clap::Args;
+use loom_node::Plant;
+use tokio_util::sync::CancellationToken;
+
+use super::params::{Sets, check, declared, parse_set};
+use super::rig::{Fresh, PLANTED_IN, Rig};
+use super::runner::{Play, play};
+use super::story::{Lines, Listen};
+use super::{Scenario, catalogue, engine, find};
+use crate::cli::{CliError, Exit, asked_to_end, say};
+use crate::cluster::Member;
+use crate::cluster::local::{Durability, NODES_MAX};
+use crate::report::{Report, json, table};
+use crate::runs::RunFolder;
+use crate::snapshot::Verdict;
+
+/// Which scenarios to play, and on what.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  loom-tui run partition                     a built-in one, on a fresh cluster of three nodes
+  loom-tui run --all                         all of them, one after the other
+  loom-tui run high-volume --set count=5000
+  loom-tui run ./mine.rhai --nodes 5         your own; docs/scenarios.md lists what it can call
+  loom-tui run partition --attach            on the cluster that `up` or the dashboard runs
+  loom-tui run basic-sync --plant lose-acked with a fault built in: this must fail
+
+Exit codes: 0 pass, 1 fail, 2 unknown, 254 bad arguments or script, 255 the rig broke; of several
+runs, the worst. Progress goes to standard error, the report to standard output.")]
+pub struct RunArgs {
+    /// Names of built-in scenarios, or files that end in .rhai
+    #[arg(value_name = "NAME|FILE.rhai", required_unless_present = "all")]
+    scenarios: Vec<String>,
+
+    /// All built-in scenarios
+    #[arg(long, conflicts_with = "scenarios")]
+    all: bool,
+
+    /// Set a parameter of the scenario; `loom-tui scenarios` lists them
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = parse_set)]
+    sets: Vec<(String, String)>,
+
+    /// Decides all randomness; the report names the one that was used
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
+
+    /// How many nodes
+    #[arg(long, default_value_t = 3, value_name = "COUNT", conflicts_with = "attach",
+          value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
+    nodes: u8,
+
+    /// Use the cluster that is running, beside whatever else uses it
+    #[arg(long)]
+    attach: bool,
+
+    /// Build a fault into node-2, to see that the run finds it
+    #[arg(long, value_enum, value_name = "FAULT", conflicts_with = "attach")]
+    plant: Option<Plant>,
+
+    /// What an acknowledged write survives: a power cut, a killed process, or nothing
+    #[arg(long, value_enum, default_value_t, conflicts_with = "attach")]
+    durability: Durability,
+
+    /// Where to keep what happened: one folder per run, and `latest`
+    #[arg(long, default_value = "runs", value_name = "DIR")]
+    runs_dir: PathBuf,
+
+    /// Print the report as JSON: one object, or an array for several runs
+    #[arg(long)]
+    json: bool,
+
+    /// Keep what the nodes stored, beside the report
+    #[arg(long)]
+    keep: bool,
+}
+
+/// How to list scenarios.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(after_help = "\
+Examples:
+  loom-tui scenarios
+  loom-tui scenarios --json")]
+pub struct ScenariosArgs {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Plays scenarios, one after the other, each on a cluster of its own unless attached.
+///
+/// # Errors
+///
+/// Bad arguments, and a rig that broke.
+pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
+    let scenarios = args.chosen()?;
+    let sets: Sets = args.sets.iter().cloned().collect();
+    check(&sets, &scenarios).map_err(CliError::Usage)?;
+    for scenario in &scenarios {
+        engine::check(scenario).map_err(CliError::Usage)?;
+    }
+    if args.plant.is_some() && Member::Node(args.nodes) < PLANTED_IN {
+        let text = format!("--plant needs {PLANTED_IN}: leave out --nodes 1");
+        return Err(CliError::Usage(text));
+    }
+
+    let cancel = CancellationToken::new();
+    let mut signals = asked_to_end().map_err(CliError::io("listen for signals"))?;
+    let stop = cancel.clone();
+    tokio::spawn(async move {
+        let signal = signals.next().await;
+        eprintln!("loom-tui: {signal}: stopping; again to end at once");
+        stop.cancel();
+        signals.next().await;
+        // Child processes end with this one, and with them every fault.
+        std::process::exit(2);
+    });
+
+    let mut reports = Vec::with_capacity(scenarios.len());
+    let mut broke = None;
+    for scenario in &scenarios {
+        if cancel.is_cancelled() {
+            break;
+        }
+        match args.play(scenario, &sets, control, &cancel).await {
+            Ok(report) => {
+                if !args.json {
+                    say(table::print(&report).trim_end());
+                    say("");
+                }
+                reports.push(report);
+            }
+            // What broke now would break again.
+            Err(error) => {
+                broke = Some(error);
+                break;
+            }
+        }
+    }
+    let all_played = reports.len() == scenarios.len();
+    if args.json {
+        match reports.as_slice() {
+            [only] if scenarios.len() == 1 => say(&json::print(only)),
+            several => say(&json::print_all(several)),
+        }
+    } else if reports.len() > 1 {
+        say(table::print_all(&reports).trim_end());
+    }
+    if let Some(error) = broke {
+        return Err(error);
+    }
+    let worst = reports
+        .iter()
+        .map(exit_of)
+        .max_by_key(|exit| badness(*exit));
+    Ok(match worst {
+        Some(exit) if all_played => exit,
+        // Those that were not played are unknown.
+        Some(exit) if badness(exit) > badness(Exit::Unknown) => exit,
+        _ => Exit::Unknown,
+    })
+}
+
+/// Lists the built-in scenarios.
+///
+/// # Errors
+///
+/// None today.
+pub fn scenarios(args: ScenariosArgs) -> Result<Exit, CliError> {
+    let listed: Vec<_> = catalogue()
+        .map(|scenario| {
+            serde_json::json!({
+                "name": scenario.name,
+                "about": scenario.about(),
+                "description": scenario.comment().skip(1).collect::<Vec<_>>().join("\n").trim(),
+                "parameters": declared(&scenario.source),
+            })
+        })
+        .collect();
+    if args.json {
+        let text = serde_json::to_string_pretty(&listed);
+        say(&text.expect("lists of texts are always JSON"));
+        return Ok(Exit::Ok);
+    }
+    for scenario in catalogue() {
+        say(&format!("{:<19} {}", scenario.name, scenario.about()));
+        for param in declared(&scenario.source) {
+            say(&format!(
+                "{:<19}   --set {}={}",
+                "", param.name, param.default
+            ));
+        }
+    }
+    say("");
+    say("Run one: loom-tui run NAME. Write your own: docs/scenarios.md, loom-tui run FILE.rhai.");
+    Ok(Exit::Ok)
+}
+
+impl RunArgs {
+    fn chosen(&self) -> Result<Vec<Scenario>, CliError> {
+        if self.all {
+            return Ok(catalogue().collect());
+        }
+        let found = self.scenarios.iter().map(|name| find(name));
+        found
+            .collect::<Result<_, _>>()
+            .map_err(|error| CliError::Usage(error.to_string()))
+    }
+
+    async fn play(
+        &self,
+        scenario: &Scenario,
+        sets: &Sets,
+        control: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<Report, CliError> {
+        let folder = RunFolder::create(&self.runs_dir, &scenario.name, SystemTime::now());
+        let doing = format!("make a folder for the run in {}", self.runs_dir.display());
+        let folder = folder.map_err(CliError::io(doing))?;
+        let story: Arc<dyn Listen> = Arc::new(Lines::begin());
+        let rig = if self.attach {
+            Rig::attach(control).await?
+        } else {
+            story.note(&format!("{}: starting {} nodes", scenario.name, self.nodes));
+            let fresh = Fresh {
+                nodes: self.nodes,
+                durability: self.durability,
+                plant: self.plant,
+            };
+            fresh.start(folder.path()).await?
+        };
+        if let Some(planted) = &rig.setting.planted {
+            story.note(&format!("planted on purpose: {planted}"));
+        }
+        let played = play(Play {
+            scenario,
+            sets,
+            seed: self
+                .seed
+                .unwrap_or_else(|| u64::from(rand::random::<u32>())),
+            backend: Arc::clone(&rig.backend),
+            probe: rig.probe,
+            shared: rig.setting.shared,
+            setting: rig.setting,
+            folder: &folder,
+            story,
+            cancel: cancel.clone(),
+        })
+        .await;
+        // Of an attached cluster, only the faults made here end.
+        let ended = rig.backend.shutdown().await;
+        if !self.keep {
+            folder.drop_data();
+        }
+        let report = played?;
+        ended?;
+        Ok(report)
+    }
+}
+
+fn exit_of(report: &Report) -> Exit {
+    if report.mistake.is_some() {
+        return Exit::Usage;
+    }
+    match report.verdict {
+        Verdict::Pass => Exit::Ok,
+        Verdict::Fail => Exit::Failed,
+        Verdict::Unknown => Exit::Unknown,
+    }
+}
+
+/// Which of several exits is the worst: a failure is worse than not knowing.
+fn badness(exit: Exit) -> u8 {
+    match exit {
+        Exit::Ok => 0,
+        Exit::Unknown => 1,
+        Exit::Failed => 2,
+        Exit::Usage => 3,
+        Exit::Rig | Exit::Signalled(_) => 4,
+    }
+}

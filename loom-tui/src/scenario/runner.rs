@@ -1,0 +1,241 @@
+//! Plays one scenario on a cluster that is up, and judges it: run, record, judge.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+
+use super::host::{Host, Parts};
+use super::params::Sets;
+use super::story::Listen;
+use super::trouble::Ending;
+use super::{Scenario, engine, rig, settle};
+use crate::check::{self, Evidence, Scope, Stopped};
+use crate::cluster::{ClusterBackend, ClusterEvent, RigError};
+use crate::history::attempts;
+use crate::history::{Op, Recorder};
+use crate::probe::{Class, Probe};
+use crate::report::{self, Environment, FaultLine, Report, Setting};
+use crate::runs::RunFolder;
+
+/// How long a stopped run's cluster may still take to agree: whoever stopped it is waiting.
+const SETTLE_AFTER_CANCEL: Duration = Duration::from_secs(2);
+
+/// What is played, and on what.
+#[derive(Debug)]
+pub struct Play<'a> {
+    /// The script.
+    pub scenario: &'a Scenario,
+    /// What `--set` said.
+    pub sets: &'a Sets,
+    /// Decides all randomness.
+    pub seed: u64,
+    /// The cluster, up.
+    pub backend: Arc<dyn ClusterBackend>,
+    /// Watches it.
+    pub probe: Probe,
+    /// Whether the cluster is this run's alone.
+    pub shared: bool,
+    /// What is known about the cluster, for the report.
+    pub setting: Setting,
+    /// Where the evidence goes.
+    pub folder: &'a RunFolder,
+    /// Who listens.
+    pub story: Arc<dyn Listen>,
+    /// Ends the run early.
+    pub cancel: CancellationToken,
+}
+
+/// Plays it. The cluster is mended afterwards, and the report is in the folder.
+///
+/// # Errors
+///
+/// When the rig broke: there is evidence in the folder, and no verdict.
+pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
+    let started = SystemTime::now();
+    let begun = Instant::now();
+    let Play {
+        scenario,
+        sets,
+        seed,
+        backend,
+        probe,
+        folder,
+        ..
+    } = &play;
+    let (recorder, writer) =
+        Recorder::create(&folder.history()).map_err(|error| evidence(&error))?;
+    let mut events = backend.events();
+    let mark = probe.mark().await;
+    let prefix = format!("r{:06x}-", rand::random::<u32>() & 0x00ff_ffff);
+    let host = Host::new(Parts {
+        backend: Arc::clone(backend),
+        probe: probe.clone(),
+        mark: mark.clone(),
+        recorder: recorder.clone(),
+        story: Arc::clone(&play.story),
+        cancel: play.cancel.clone(),
+        sets: (*sets).clone(),
+        seed: *seed,
+        file: scenario.file.clone(),
+        prefix: prefix.clone(),
+    });
+
+    // Scenarios begin on a cluster that is whole, whatever somebody did to it before.
+    let ready = async {
+        settle::mend(backend, &recorder).await?;
+        rig::await_ready(probe).await
+    };
+    let ended = match ready.await {
+        Ok(()) => run_script(scenario, &host).await,
+        Err(error) => Err(Ending::Rig(error)),
+    };
+    let (mut claims, metrics, notes) = host.said.all();
+    drop(host);
+    let mut broke = None;
+    match ended {
+        Ok(()) => {}
+        Err(Ending::Stopped(stopped)) => claims.stopped = Some(stopped),
+        Err(Ending::Rig(error)) => broke = Some(error),
+    }
+    if play.cancel.is_cancelled() {
+        claims.stopped = Some(Stopped::Cancelled);
+    }
+
+    play.story
+        .note("mending, and waiting until the cluster is quiet");
+    let mended = settle::mend(backend, &recorder).await;
+    let within = if play.cancel.is_cancelled() {
+        SETTLE_AFTER_CANCEL
+    } else {
+        settle::SETTLE_WITHIN
+    };
+    let broke = broke.or(mended.err());
+    let not_quiet = match broke {
+        None => settle::await_quiet(probe, within).await,
+        Some(_) => None,
+    };
+    if let Some(busy) = &not_quiet {
+        play.story.note(&format!("not quiet {busy}"));
+    }
+    let measured = probe.report(&mark).await;
+    let log = probe.interval_log(&mark).await;
+    let (finals, unread) = match broke {
+        None => settle::read_all(probe).await,
+        Some(_) => (BTreeMap::new(), Vec::new()),
+    };
+    let crashes = crashes(&mut events);
+    drop(recorder);
+    let ops = writer.finish().await.map_err(|error| evidence(&error))?;
+
+    claims.samples = measured.convergence(Class::User).count;
+    let evidence_ = Evidence {
+        attempts: attempts::pair(&ops),
+        faults: attempts::faults(&ops),
+        finals,
+        unread,
+        scope: if play.shared {
+            Scope::Shared { prefix }
+        } else {
+            Scope::Fresh
+        },
+        claims,
+        crashes,
+        not_quiet,
+        overflow: measured.is_incomplete(),
+    };
+    let findings = check::judge(&evidence_);
+    let report = Report {
+        scenario: scenario.name.clone(),
+        about: scenario.about().to_owned(),
+        file: scenario.file.clone(),
+        args: report::args_of(&scenario.source, sets),
+        seed: *seed,
+        started: report::utc(started),
+        took_ms: begun.elapsed().as_secs_f64() * 1_000.0,
+        verdict: check::worst(&findings),
+        mistake: match &evidence_.claims.stopped {
+            Some(Stopped::Mistake(why)) => Some(why.clone()),
+            _ => None,
+        },
+        rig: broke.as_ref().map(ToString::to_string),
+        setting: play.setting.clone(),
+        findings,
+        thresholds: evidence_.claims.thresholds.clone(),
+        expectations: evidence_.claims.expectations.clone(),
+        gates: evidence_.claims.gates.clone(),
+        metrics,
+        latency: report::latency(&measured),
+        operations: report::operations(&evidence_.attempts),
+        faults: fault_lines(&ops),
+        notes,
+        environment: Environment::here(),
+        folder: folder.path().to_owned(),
+    };
+    let kept = folder.keep(&report, scenario, &log);
+    kept.map_err(|error| evidence(&error))?;
+    match broke {
+        Some(error) => Err(error),
+        None => Ok(report),
+    }
+}
+
+/// Runs the script on a thread of its own, so that it may wait.
+async fn run_script(scenario: &Scenario, host: &Arc<Host>) -> Result<(), Ending> {
+    let (scenario, host) = (scenario.clone(), Arc::clone(host));
+    let script = tokio::task::spawn_blocking(move || {
+        let worker = Arc::clone(&host);
+        worker.as_branch(|| engine::run(&scenario, &host))
+    });
+    script.await.unwrap_or_else(|error| {
+        Err(Ending::Rig(RigError {
+            doing: "run the script".to_owned(),
+            reason: format!("its thread panicked: {error}"),
+            next_step: "this is a defect of Loom; the message above says where".to_owned(),
+        }))
+    })
+}
+
+/// Members that ended although nobody asked for it, since the run began.
+fn crashes(events: &mut broadcast::Receiver<ClusterEvent>) -> Vec<String> {
+    let mut crashes = Vec::new();
+    loop {
+        match events.try_recv() {
+            Ok(event) => {
+                let Some(member) = event.member else { continue };
+                // A port that is taken moves; nobody ended.
+                if event.unexpected && !event.what.starts_with("port ") {
+                    crashes.push(format!("{member} {}", event.what));
+                }
+            }
+            Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => {
+                return crashes;
+            }
+        }
+    }
+}
+
+fn fault_lines(ops: &[Op]) -> Vec<FaultLine> {
+    let faults = attempts::faults(ops).into_iter();
+    faults
+        .map(|fault| FaultLine {
+            at_ms: fault.time as f64 / 1e6,
+            fault: fault.action,
+            member: fault.member,
+            value: fault.value,
+            error: fault.error,
+        })
+        .collect()
+}
+
+fn evidence(error: &std::io::Error) -> RigError {
+    RigError {
+        doing: "write down what happened".to_owned(),
+        reason: error.to_string(),
+        next_step: "check that the runs folder can be written, or name another with --runs-dir"
+            .to_owned(),
+    }
+}

@@ -1,0 +1,214 @@
+//! The end of a run: mend what is broken, wait until the cluster is quiet, read every node.
+//!
+//! Quiet is observed, never assumed after a pause: nothing under way, every acknowledged write
+//! shown by every node, equal digests. A cluster in which nothing moves any more is not waited for
+//! in vain.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use crate::check::FinalState;
+use crate::check::version::Held;
+use crate::client::{Digest, EdgeFilter, Outcome, VertexFilter};
+use crate::cluster::{ClusterBackend, Life, Member, RigError};
+use crate::history::{Action, Recorder};
+use crate::probe::Probe;
+
+/// How long a healed cluster may take to agree.
+pub const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+/// Unequal digests that do not move for this long will not move. A cut link takes 5 s to be
+/// noticed and 2 s to be dialled again.
+const STUCK_AFTER: Duration = Duration::from_secs(12);
+/// Equal digests that do not move for this long, with a write still unseen: it is lost.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+/// How often digests are compared.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// How often a node is read again because it changed meanwhile.
+const READS_MAX: usize = 5;
+
+/// What several nodes hold, as hashes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digests(BTreeMap<Member, Digest>);
+
+impl Digests {
+    /// Whether all hold the same and hold nothing back.
+    pub fn are_equal(&self) -> bool {
+        let distinct: BTreeSet<_> = self.0.values().map(|digest| &digest.digest).collect();
+        distinct.len() <= 1 && self.0.values().all(|digest| digest.deferred == 0)
+    }
+
+    fn difference(&self) -> String {
+        let nodes: Vec<_> = self
+            .0
+            .iter()
+            .map(|(member, digest)| {
+                let short = digest.digest.get(..8).unwrap_or(&digest.digest);
+                format!("{member} {short} with {} nodes", digest.nodes)
+            })
+            .collect();
+        format!("digests differ: {}", nodes.join(", "))
+    }
+}
+
+/// The digests of some nodes, asked at once.
+///
+/// # Errors
+///
+/// Who did not answer, and why.
+pub async fn digests(probe: &Probe, members: &[Member]) -> Result<Digests, String> {
+    let asked = members.iter().map(|member| async move {
+        let client = probe.client(*member);
+        let client = client.ok_or_else(|| format!("{member} is not watched"))?;
+        match client.digest().await.into_result() {
+            Ok(digest) => Ok((*member, digest)),
+            Err(why) => Err(format!("{member} gives no digest: {why}")),
+        }
+    });
+    let answers: Result<BTreeMap<_, _>, String> = join_all(asked).await.into_iter().collect();
+    answers.map(Digests)
+}
+
+/// Waits until nothing is under way and these nodes' digests are equal.
+///
+/// # Errors
+///
+/// What was still different when the time was up.
+pub async fn await_converged(
+    probe: &Probe,
+    members: &[Member],
+    until: Instant,
+) -> Result<(), String> {
+    let left = until.saturating_duration_since(Instant::now());
+    probe
+        .await_quiet(members, left)
+        .await
+        .map_err(|busy| busy.to_string())?;
+    loop {
+        let seen = digests(probe, members).await;
+        if seen.as_ref().is_ok_and(Digests::are_equal) {
+            return Ok(());
+        }
+        if Instant::now() >= until {
+            return Err(seen.map_or_else(|why| why, |digests| digests.difference()));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Ends every fault and starts every member that is down.
+///
+/// # Errors
+///
+/// A member that cannot be started is the rig's failure.
+pub async fn mend(backend: &Arc<dyn ClusterBackend>, recorder: &Recorder) -> Result<(), RigError> {
+    let members = backend.members().await;
+    let broken = members
+        .iter()
+        .any(|status| !status.link.is_clear() || status.life == Life::Suspended);
+    if broken {
+        recorder.fault(Action::HealAll, None, None, None).await;
+        let healed = backend.heal().await;
+        let error = healed.as_ref().err().map(ToString::to_string);
+        recorder.fault(Action::HealAll, None, None, error).await;
+        healed?;
+    }
+    // The relay is first in the list: nodes find it at once.
+    for status in members {
+        if matches!(status.life, Life::Up | Life::Suspended) {
+            continue;
+        }
+        let member = Some(status.member);
+        recorder.fault(Action::Start, member, None, None).await;
+        let started = backend.start(status.member).await;
+        let error = started.as_ref().err().map(ToString::to_string);
+        recorder.fault(Action::Start, member, None, error).await;
+        started?;
+    }
+    Ok(())
+}
+
+/// Waits until a mended cluster is quiet, or nothing moves in it any more. Returns why it is not.
+pub async fn await_quiet(probe: &Probe, within: Duration) -> Option<String> {
+    let members = probe.members();
+    let begun = Instant::now();
+    let mut moved = begun;
+    let mut last: Option<Result<Digests, String>> = None;
+    loop {
+        let busy = probe.await_quiet(members, Duration::ZERO).await.err();
+        let seen = digests(probe, members).await;
+        let equal = seen.as_ref().is_ok_and(Digests::are_equal);
+        if equal && busy.is_none() {
+            return None;
+        }
+        if last.as_ref() != Some(&seen) {
+            moved = Instant::now();
+        }
+        let patience = if equal { LOST_AFTER } else { STUCK_AFTER };
+        if moved.elapsed() >= patience || begun.elapsed() >= within {
+            let mut why: Vec<String> = busy.iter().map(ToString::to_string).collect();
+            match seen {
+                Ok(digests) if !equal => why.push(digests.difference()),
+                Ok(_) => {}
+                Err(silent) => why.push(silent),
+            }
+            let waited = begun.elapsed().as_secs_f64();
+            return Some(format!("after {waited:.1} s: {}", why.join("; ")));
+        }
+        last = Some(seen);
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Everything every node holds, and who could not be read and why.
+pub async fn read_all(probe: &Probe) -> (BTreeMap<Member, FinalState>, Vec<String>) {
+    let reads = probe
+        .members()
+        .iter()
+        .map(|member| async move { (*member, read(probe, *member).await) });
+    let mut finals = BTreeMap::new();
+    let mut unread = Vec::new();
+    for (member, read) in join_all(reads).await {
+        match read {
+            Ok(state) => {
+                finals.insert(member, state);
+            }
+            Err(why) => unread.push(format!("{member} could not be read: {why}")),
+        }
+    }
+    (finals, unread)
+}
+
+async fn read(probe: &Probe, member: Member) -> Result<FinalState, String> {
+    let client = probe.client(member).ok_or("it is not watched")?;
+    let mut reads = 0;
+    loop {
+        let before = said(client.digest().await)?;
+        let vertices = said(client.vertices_shown(&VertexFilter::default()).await)?;
+        let edges = said(client.edges_shown(&EdgeFilter::default()).await)?;
+        let after = said(client.digest().await)?;
+        reads += 1;
+        // Records and digest must be of one moment, unless somebody never stops writing.
+        if before.digest != after.digest && reads < READS_MAX {
+            continue;
+        }
+        let records = vertices.into_iter().chain(edges).map(|shown| {
+            let held = Held {
+                state: shown.state.0,
+                record: shown.record,
+            };
+            (shown.key, held)
+        });
+        return Ok(FinalState {
+            digest: after.digest,
+            records: records.collect(),
+            deferred: after.deferred,
+        });
+    }
+}
+
+fn said<T>(outcome: Outcome<T>) -> Result<T, String> {
+    outcome.into_result().map_err(|why| why.to_string())
+}
