@@ -9,6 +9,7 @@
 //! One task, the [`desk`], owns the books; everything reaches it through one bounded queue in the
 //! order it was sent.
 
+mod alarm;
 mod canary;
 mod desk;
 pub mod ledger;
@@ -187,7 +188,8 @@ impl Probe {
         let voice = canary::Voice::new();
         let ids = Ids(Arc::new(AtomicU64::new(1)));
         let mut clients = BTreeMap::new();
-        for target in targets {
+        let turns = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+        for (nth, target) in (0_u32..).zip(targets) {
             let client = NodeClient::new(http.clone(), &target.url);
             tokio::spawn(watcher::watch(
                 target.member,
@@ -204,6 +206,7 @@ impl Probe {
                     origin: target.member,
                     client: client.clone().with_timeout(options.canary_timeout),
                     every,
+                    offset: every * nth / turns,
                     voice: voice.clone(),
                     ids: ids.clone(),
                     clock,

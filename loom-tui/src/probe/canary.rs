@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::alarm;
 use super::desk::{Command, Desk};
 use super::ledger::{Class, Intent};
 use super::{Clock, Ids};
@@ -41,6 +42,9 @@ pub(super) struct Canary {
     pub(super) origin: Member,
     pub(super) client: NodeClient,
     pub(super) every: Duration,
+    /// How long after the start the first note is due: canaries of several nodes take turns, so
+    /// that they do not measure each other.
+    pub(super) offset: Duration,
     pub(super) voice: Voice,
     pub(super) ids: Ids,
     pub(super) clock: Clock,
@@ -55,9 +59,9 @@ impl Canary {
     /// starts afresh: a dead or frozen node is not a queue of overdue notes.
     pub(super) async fn sing(self, stop: CancellationToken) {
         let singing = async {
-            let mut due = self.clock.now();
+            let mut due = self.clock.now() + self.offset;
             for n in 1.. {
-                tokio::time::sleep_until(self.clock.instant(due).into()).await;
+                alarm::until(self.clock.instant(due)).await;
                 due = if self.note(n, due).await {
                     due + self.every
                 } else {

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use self::plan::{Mix, Planner};
-use super::{Clock, Probe, Sent};
+use super::{Clock, Probe, Sent, alarm};
 use crate::client::{Outcome, WriteOp};
 use crate::cluster::Member;
 use crate::stats::Latencies;
@@ -249,12 +249,12 @@ async fn open_loop(
                 idle.insert(worker);
             }
         };
-        let at = tokio::time::Instant::from_std(clock.instant(intended));
+        let at = clock.instant(intended);
         loop {
             tokio::select! {
                 biased;
                 () = cancel.cancelled() => break,
-                () = tokio::time::sleep_until(at), if under_way.len() < IN_FLIGHT_MAX => break,
+                () = alarm::until(at), if under_way.len() < IN_FLIGHT_MAX => break,
                 Some(joined) = under_way.join_next() => done(joined),
             }
         }
