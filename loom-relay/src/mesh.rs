@@ -13,6 +13,7 @@ mod ids;
 mod link;
 mod lookup;
 mod parcel;
+mod pull;
 mod reconcile;
 mod route;
 mod seen;

@@ -202,6 +202,13 @@ impl Value {
         &*self.0 == "null"
     }
 
+    /// The vertex linked to, if this is a link and its soul has no lone surrogates.
+    pub fn as_link(&self) -> Option<Soul> {
+        let soul = self.0.strip_prefix("{\"#\":")?.strip_suffix('}')?;
+        let soul: String = serde_json::from_str(soul).ok()?;
+        Some(soul.as_str().into())
+    }
+
     /// The string held, if this is a string without lone surrogates.
     pub fn as_text(&self) -> Option<String> {
         self.0

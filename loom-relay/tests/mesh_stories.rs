@@ -453,6 +453,27 @@ fn what_a_gun_client_wrote_offline_arrives_when_it_asks_for_the_soul_again() {
 }
 
 #[test]
+fn a_client_that_follows_one_field_is_asked_for_the_vertex_and_for_what_it_turns_out_to_link_to() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    net.heard(b);
+    net.say(a, r##"{"#":"q1","get":{"#":"list",".":"title"}}"##);
+    let said = messages(&mut net, a);
+    let pull = said.iter().find(|said| said["get"].is_object()).unwrap();
+    assert_eq!(pull["get"], json!({"#": "list"}));
+    net.heard(b);
+    let question = pull["#"].as_str().unwrap();
+    let answer = put("a1", "list", "new", T, r##"{"#":"item"}"##);
+    let answer = answer.replace("\"put\"", &format!("\"@\":\"{question}\",\"put\""));
+    net.say(a, answer);
+    let said = messages(&mut net, a);
+    let gets: Vec<_> = said.iter().map(|said| &said["get"]).collect();
+    assert_eq!(gets, [&json!({"#": "item"})]);
+    let heard = messages(&mut net, b);
+    assert_eq!(heard[0]["put"]["list"]["new"], json!({"#": "item"}));
+}
+
+#[test]
 fn own_writes_that_could_not_travel_are_left_out() {
     let mut net = Net::new([node()]);
     for field in ["", "_", &"x".repeat(5_000)] {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use crate::clock::Mono;
 use crate::graph::Merged;
 use crate::model::{PeerId, Write};
-use crate::wire::{Body, FieldQuery, Get, Id, Message, SoulQuery, encode};
+use crate::wire::{Body, Get, Id, Message, SoulQuery, encode};
 
 use super::link::Link;
 use super::seen::Origin;
@@ -128,12 +128,8 @@ impl Mesh {
         if !here_only {
             self.flood(from, frame, |link| !link.is_loom(), turn);
         }
-        if let (SoulQuery::Is(soul), FieldQuery::All) = (&get.soul, &get.field) {
-            let link = self.links.get_mut(&from);
-            if link.is_some_and(|link| link.should_pull(soul)) {
-                self.counters.pulls_out += 1;
-                self.ask(from, soul, turn);
-            }
+        if let SoulQuery::Is(soul) = &get.soul {
+            self.pull(from, soul, turn);
         }
     }
 
@@ -176,6 +172,7 @@ impl Mesh {
         for write in writes {
             self.merge(write, Some(from), turn);
         }
+        self.pull_linked(from, before, turn);
         // gun.js leaves everybody else stale here; see docs/protocol.md.
         let told = asker.filter(|_| route == Route::Pass);
         turn.spread_changes_since(before, Audience::except(from, told));
