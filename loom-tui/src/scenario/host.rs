@@ -317,6 +317,8 @@ impl Host {
 
     /// Gives this thread a worker of its own while `work` runs.
     pub fn as_branch<T>(&self, work: impl FnOnce() -> T) -> T {
+        // Timers are made before they are waited for; a plain thread has no runtime to make them.
+        let _runtime = self.runtime.enter();
         WORKER.with_borrow_mut(|worker| *worker = Some(self.recorder.worker()));
         let done = work();
         // The recorder's end is waited for: nothing of it may stay behind in a thread.

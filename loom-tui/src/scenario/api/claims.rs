@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rhai::{Dynamic, EvalAltResult, NativeCallContext};
 
 use super::values::number;
-use super::{Api, Doc, Group, described};
+use super::{Api, Doc, Group};
 use crate::check::{Comparison, Threshold};
 use crate::scenario::params;
 use crate::scenario::trouble::{Trouble, place};
@@ -62,14 +62,14 @@ type Result<T, E = Box<EvalAltResult>> = std::result::Result<T, E>;
 pub(super) fn register(api: &mut Api<'_>) {
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("expect"),
+        api.named("expect"),
         move |call: NativeCallContext<'_>, holds: bool, text: &str| {
             host.claim(holds, text.to_owned(), call.call_position())
         },
     );
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("expect_below"),
+        api.named("expect_below"),
         move |value: Dynamic, limit: Dynamic, name: &str| -> Result<bool> {
             let limit = number(&limit)?
                 .ok_or_else(|| Trouble::mistake(format!("the limit of {name} is missing")))?;
@@ -86,7 +86,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("metric"),
+        api.named("metric"),
         move |name: &str, value: Dynamic, unit: &str| -> Result<()> {
             // Nothing measured is no metric; a threshold on it is then unknown.
             if let Some(value) = number(&value)? {
@@ -98,7 +98,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("threshold"),
+        api.named("threshold"),
         move |name: &str, op: &str, limit: Dynamic| -> Result<()> {
             let comparison = Comparison::parse(op).ok_or_else(|| {
                 Trouble::mistake(format!("{op:?} is no comparison: use <, <=, >, >= or =="))
@@ -111,7 +111,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("gate"),
+        api.named("gate"),
         move |call: NativeCallContext<'_>, open: bool, text: &str| {
             let at = place(&host.file, call.call_position());
             host.said.gate(open, text.to_owned(), at);
@@ -120,21 +120,21 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("step"), move |text: &str| host.step(text));
+        .register_fn(api.named("step"), move |text: &str| host.step(text));
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("note"), move |text: &str| {
+        .register_fn(api.named("note"), move |text: &str| {
             host.said.note(text.to_owned());
             host.story.note(text);
         });
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("log"), move |text: Dynamic| {
+        .register_fn(api.named("log"), move |text: Dynamic| {
             host.story.note(&text.to_string())
         });
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("arg"),
+        api.named("arg"),
         move |name: &str, default: Dynamic| -> Result<Dynamic> {
             Ok(params::resolve(&host.sets, name, default)?)
         },

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, NativeCallContext, Position};
 
-use super::{Api, Doc, Group, described};
+use super::{Api, Doc, Group};
 use crate::scenario::engine::Program;
 use crate::scenario::host::Host;
 use crate::scenario::trouble::Trouble;
@@ -34,7 +34,7 @@ const BRANCHES_MAX: usize = 256;
 pub(super) fn register(api: &mut Api<'_>, program: &Weak<Program>) {
     let (host, own) = (Arc::clone(&api.host), program.clone());
     api.engine.register_fn(
-        described("concurrently"),
+        api.named("concurrently"),
         move |call: NativeCallContext<'_>, branches: Array| -> Result<Array> {
             let branches = branches
                 .into_iter()
@@ -50,7 +50,7 @@ pub(super) fn register(api: &mut Api<'_>, program: &Weak<Program>) {
     );
     let (host, own) = (Arc::clone(&api.host), program.clone());
     api.engine.register_fn(
-        described("concurrently"),
+        api.named("concurrently"),
         move |call: NativeCallContext<'_>, items: Array, each: FnPtr| -> Result<Array> {
             let branches = items.into_iter().map(|item| (each.clone(), Some(item)));
             run(&host, &own, branches.collect(), call.call_position())

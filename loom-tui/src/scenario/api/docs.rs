@@ -66,7 +66,7 @@ const INTRODUCTION: &str = "\
 # Scenarios
 
 <!-- Made from the table in loom-tui/src/scenario/api: `UPDATE_DOCS=1 cargo test -p loom-tui \
-scenario_docs` writes it anew, and the same test fails when it is stale. -->
+--test scenario_docs` writes it anew, and the same test fails when it is stale. -->
 
 A scenario is a [Rhai](https://rhai.rs/book/) script that does something to a cluster and says what
 must hold. `loom-tui run NAME` plays a built-in one, `loom-tui run FILE.rhai` your own, on a fresh

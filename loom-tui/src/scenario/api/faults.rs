@@ -6,7 +6,7 @@ use rhai::{Dynamic, EvalAltResult, Map};
 use serde_json::json;
 
 use super::values::{known_members, member, node, span, text};
-use super::{Api, Doc, Group, described};
+use super::{Api, Doc, Group};
 use crate::cli::quantity;
 use crate::client::Json;
 use crate::cluster::{Flow, Link, Member, RigError};
@@ -77,7 +77,7 @@ type Result<T, E = Box<EvalAltResult>> = std::result::Result<T, E>;
 pub(super) fn register(api: &mut Api<'_>) {
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("cut"), move |which: Dynamic| -> Result<()> {
+        .register_fn(api.named("cut"), move |which: Dynamic| -> Result<()> {
             let node = node(&host, &which)?;
             Ok(relink(&host, Action::Cut, node, None, |link| {
                 link.up.cut = true;
@@ -86,7 +86,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         });
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("cut_one_way"),
+        api.named("cut_one_way"),
         move |which: Dynamic, way: &str| -> Result<()> {
             let node = node(&host, &which)?;
             if !matches!(way, "up" | "down") {
@@ -103,7 +103,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("degrade"),
+        api.named("degrade"),
         move |which: Dynamic, how: Map| -> Result<()> {
             let node = node(&host, &which)?;
             let slow = flow(&how)?;
@@ -121,7 +121,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("heal"), move |which: Dynamic| -> Result<()> {
+        .register_fn(api.named("heal"), move |which: Dynamic| -> Result<()> {
             let node = node(&host, &which)?;
             Ok(relink(&host, Action::Heal, node, None, |link| {
                 *link = Link::default();
@@ -129,7 +129,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         });
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("heal_all"), move || -> Result<()> {
+        .register_fn(api.named("heal_all"), move || -> Result<()> {
             Ok(host.fault(Action::HealAll, None, None, host.backend.heal())?)
         });
     for (name, action) in [
@@ -143,7 +143,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     ] {
         let host = Arc::clone(&api.host);
         api.engine
-            .register_fn(described(name), move |which: Dynamic| -> Result<()> {
+            .register_fn(api.named(name), move |which: Dynamic| -> Result<()> {
                 let member = member(&host, &which)?;
                 Ok(host.fault(action, Some(member), None, perform(&host, action, member))?)
             });

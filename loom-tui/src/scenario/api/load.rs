@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rhai::{Array, Dynamic, EvalAltResult, Map};
 
 use super::values::{known_members, ms, number, span};
-use super::{Api, Doc, Group, described};
+use super::{Api, Doc, Group};
 use crate::client::Outcome;
 use crate::cluster::Member;
 use crate::history::Recorder;
@@ -53,13 +53,13 @@ const SIZE_MAX: i64 = 64 * 1024;
 pub(super) fn register(api: &mut Api<'_>) {
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("load"), move |how: Map| -> Result<Map> {
+        .register_fn(api.named("load"), move |how: Map| -> Result<Map> {
             let load = plan(&host, &how)?;
             Ok(run(&host, &load)?)
         });
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("latency"), move || -> Result<Map> {
+        .register_fn(api.named("latency"), move || -> Result<Map> {
             let report = host.wait(host.probe.report(&host.mark))?;
             let mut map = figures(&report.convergence(Class::User));
             let pairs = report

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rhai::{Array, Dynamic};
 
 use super::values::{Node, Relay, dynamic, node};
-use super::{Api, Doc, Group, described};
+use super::{Api, Doc, Group};
 use crate::client::{Json, NodeClient};
 use crate::cluster::Member;
 use crate::history::Action;
@@ -47,7 +47,7 @@ pub(super) const GROUP: Group = Group {
 pub(super) fn register(api: &mut Api<'_>) {
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("nodes"), move || -> Array {
+        .register_fn(api.named("nodes"), move || -> Array {
             let members = host.nodes().iter();
             let handle = |member: &Member| Node {
                 member: *member,
@@ -59,13 +59,13 @@ pub(super) fn register(api: &mut Api<'_>) {
         });
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("node"), move |which: Dynamic| {
+        .register_fn(api.named("node"), move |which: Dynamic| {
             let member = node(&host, &which)?;
             let host = Arc::clone(&host);
             Ok::<_, Box<rhai::EvalAltResult>>(Node { member, host })
         });
-    api.engine.register_fn(described("relay"), || Relay);
-    api.engine.register_fn(described("health"), |node: Node| {
+    api.engine.register_fn(api.named("relay"), || Relay);
+    api.engine.register_fn(api.named("health"), |node: Node| {
         let client = node.client();
         let asked = node.asked(Action::Health);
         let read = node.host.read(asked, client.health(), |health| {
@@ -78,10 +78,10 @@ pub(super) fn register(api: &mut Api<'_>) {
             serde_json::to_value(read?).map_err(|error| Trouble::mistake(error.to_string()))?;
         Ok::<_, Box<rhai::EvalAltResult>>(dynamic(&health)?)
     });
-    api.engine.register_fn(described("digest"), |node: Node| {
+    api.engine.register_fn(api.named("digest"), |node: Node| {
         Ok::<_, Box<rhai::EvalAltResult>>(node.read_digest()?.digest)
     });
-    api.engine.register_fn(described("count"), |node: Node| {
+    api.engine.register_fn(api.named("count"), |node: Node| {
         let count = node.read_digest()?.nodes;
         Ok::<_, Box<rhai::EvalAltResult>>(i64::try_from(count).unwrap_or(i64::MAX))
     });

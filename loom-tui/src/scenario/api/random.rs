@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use rhai::{Array, Dynamic, EvalAltResult};
 
-use super::{Api, Doc, Group, described};
+use super::{Api, Doc, Group};
 use crate::scenario::trouble::Trouble;
 
 pub(super) const GROUP: Group = Group {
@@ -56,12 +56,12 @@ pub(super) fn register(api: &mut Api<'_>) {
     api.engine.register_type_with_name::<Chance>("random");
     let seed = api.host.seed;
     api.engine
-        .register_fn(described("random"), move || Chance::new(seed));
-    api.engine.register_fn(described("random"), |seed: i64| {
+        .register_fn(api.named("random"), move || Chance::new(seed));
+    api.engine.register_fn(api.named("random"), |seed: i64| {
         Chance::new(seed.cast_unsigned())
     });
     api.engine.register_fn(
-        described("int"),
+        api.named("int"),
         |chance: Chance, from: i64, to: i64| -> Result<i64> {
             if from > to {
                 let text = format!("there is no whole number from {from} to {to}");
@@ -71,11 +71,11 @@ pub(super) fn register(api: &mut Api<'_>) {
         },
     );
     api.engine
-        .register_fn(described("float"), |chance: Chance| -> f64 {
+        .register_fn(api.named("float"), |chance: Chance| -> f64 {
             chance.with(|rng| rng.random::<f64>())
         });
     api.engine.register_fn(
-        described("pick"),
+        api.named("pick"),
         |chance: Chance, array: Array| -> Result<Dynamic> {
             if array.is_empty() {
                 return Err(Trouble::mistake("there is nothing to pick from").into());
@@ -85,7 +85,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         },
     );
     api.engine.register_fn(
-        described("shuffle"),
+        api.named("shuffle"),
         |chance: Chance, mut array: Array| -> Array {
             chance.with(|rng| {
                 // Fisher and Yates.

@@ -4,7 +4,7 @@ use rhai::{Array, Dynamic, EvalAltResult, Map};
 use serde_json::{Value, json};
 
 use super::values::{Node, id, known_members, properties, record, text};
-use super::{Api, Doc, Group, described};
+use super::{Api, Doc, Group};
 use crate::client::{
     EdgeFilter, Json, Key, NewEdge, NewVertex, Shown, VertexFilter, WriteOp, Written,
 };
@@ -64,20 +64,20 @@ type Result<T, E = Box<EvalAltResult>> = std::result::Result<T, E>;
 
 pub(super) fn register(api: &mut Api<'_>) {
     api.engine.register_fn(
-        described("create"),
+        api.named("create"),
         |node: Node, kind: &str, props: Map| -> Result<String> {
             let id = node.host.fresh_id('n');
             Ok(node.create(id, kind, &props)?)
         },
     );
     api.engine.register_fn(
-        described("create_with_id"),
+        api.named("create_with_id"),
         |node: Node, id: &str, kind: &str, props: Map| -> Result<String> {
             Ok(node.create(id.to_owned(), kind, &props)?)
         },
     );
     api.engine.register_fn(
-        described("update"),
+        api.named("update"),
         |node: Node, which: Dynamic, props: Map| -> Result<Dynamic> {
             let id = id(&which)?;
             let kind = node.host.known(&id).kind;
@@ -90,7 +90,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         },
     );
     api.engine.register_fn(
-        described("patch"),
+        api.named("patch"),
         |node: Node, which: Dynamic, props: Map| -> Result<Dynamic> {
             let id = id(&which)?;
             let kind = node.host.known(&id).kind;
@@ -102,7 +102,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         },
     );
     api.engine.register_fn(
-        described("delete"),
+        api.named("delete"),
         |node: Node, which: Dynamic| -> Result<()> {
             let id = id(&which)?;
             let known = node.host.known(&id);
@@ -117,7 +117,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         },
     );
     api.engine.register_fn(
-        described("get"),
+        api.named("get"),
         |node: Node, which: Dynamic| -> Result<Dynamic> {
             let key = node.host.known(&id(&which)?).key;
             let client = node.client();
@@ -132,22 +132,22 @@ pub(super) fn register(api: &mut Api<'_>) {
         },
     );
     api.engine.register_fn(
-        described("list"),
+        api.named("list"),
         |node: Node, kind: &str| -> Result<Array> { Ok(node.list(Some(kind.to_owned()))?) },
     );
     api.engine
-        .register_fn(described("list"), |node: Node| -> Result<Array> {
+        .register_fn(api.named("list"), |node: Node| -> Result<Array> {
             Ok(node.list(None)?)
         });
     api.engine.register_fn(
-        described("edge"),
+        api.named("edge"),
         |node: Node, from: Dynamic, to: Dynamic, kind: &str| -> Result<String> {
             let (from, to) = (id(&from)?, id(&to)?);
             Ok(node.connect(from, to, kind)?)
         },
     );
     api.engine.register_fn(
-        described("edges"),
+        api.named("edges"),
         |node: Node, filter: Map| -> Result<Array> {
             known_members(&filter, &["from", "to", "type"], "edges")?;
             let member = |name| text(&filter, name).map(|text| text.map(|text| text.to_string()));
@@ -159,7 +159,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         },
     );
     api.engine
-        .register_fn(described("edges"), |node: Node| -> Result<Array> {
+        .register_fn(api.named("edges"), |node: Node| -> Result<Array> {
             Ok(node.list_edges(&EdgeFilter::default())?)
         });
 }

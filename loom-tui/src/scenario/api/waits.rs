@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position};
 
 use super::values::{Node, Span, id, ms, span};
-use super::{Api, Doc, Group, described};
+use super::{Api, Doc, Group};
 use crate::client::Stamp;
 use crate::cluster::Member;
 use crate::probe::{Goal, NotSeen};
@@ -64,7 +64,7 @@ type Result<T, E = Box<EvalAltResult>> = std::result::Result<T, E>;
 pub(super) fn register(api: &mut Api<'_>) {
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("await_visible"),
+        api.named("await_visible"),
         move |call: NativeCallContext<'_>, which: Dynamic, within: Dynamic| -> Result<f64> {
             let up = host.wait(host.up())?;
             let at = call.call_position();
@@ -79,7 +79,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         },
     );
     api.engine.register_fn(
-        described("await_visible"),
+        api.named("await_visible"),
         |call: NativeCallContext<'_>, node: Node, which: Dynamic, within: Dynamic| -> Result<f64> {
             let (within, at) = (span(&within)?, call.call_position());
             Ok(await_shown(
@@ -94,7 +94,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("await_gone"),
+        api.named("await_gone"),
         move |call: NativeCallContext<'_>, which: Dynamic, within: Dynamic| -> Result<f64> {
             let up = host.wait(host.up())?;
             let at = call.call_position();
@@ -110,7 +110,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine.register_fn(
-        described("await_converged"),
+        api.named("await_converged"),
         move |call: NativeCallContext<'_>, within: Dynamic| -> Result<f64> {
             Ok(await_converged(
                 &host,
@@ -121,7 +121,7 @@ pub(super) fn register(api: &mut Api<'_>) {
     );
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("converged"), move || -> Result<bool> {
+        .register_fn(api.named("converged"), move || -> Result<bool> {
             let work = async {
                 let up = host.up().await;
                 settle::digests(&host.probe, &up).await
@@ -130,7 +130,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         });
     let host = Arc::clone(&api.host);
     api.engine
-        .register_fn(described("sleep"), move |span_: Dynamic| -> Result<()> {
+        .register_fn(api.named("sleep"), move |span_: Dynamic| -> Result<()> {
             let span = span(&span_)?;
             Ok(host.wait(tokio::time::sleep(span))?)
         });
@@ -142,28 +142,28 @@ pub(super) fn register(api: &mut Api<'_>) {
         };
         if refuse.is_int() {
             api.engine.register_fn(
-                described("sleep"),
+                api.named("sleep"),
                 move |number: i64| no(number.to_string()),
             );
         } else {
             api.engine.register_fn(
-                described("sleep"),
+                api.named("sleep"),
                 move |number: f64| no(number.to_string()),
             );
         }
     }
     api.engine
-        .register_fn(described("within"), |text: Dynamic| -> Result<Span> {
+        .register_fn(api.named("within"), |text: Dynamic| -> Result<Span> {
             Ok(Span(span(&text)?))
         });
-    api.engine.register_fn(described("wall_ms"), || -> i64 {
+    api.engine.register_fn(api.named("wall_ms"), || -> i64 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |since| {
             i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
         })
     });
     let host = Arc::clone(&api.host);
-    api.engine.register_fn(described("elapsed_ms"), move || {
+    api.engine.register_fn(api.named("elapsed_ms"), move || {
         ms(host.recorder.epoch().elapsed())
     });
 }

@@ -1,0 +1,10 @@
+//! `loom-tui run` as people run it: the real program, real clusters, exit codes and what is kept.
+
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
+
+mod attached;
+mod bench;
+mod kept;
+mod mistakes;
+mod planted;
+mod stopped;

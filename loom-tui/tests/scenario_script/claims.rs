@@ -1,0 +1,119 @@
+//! What a script claims, and how what it could not do ends it.
+
+use loom_tui::check::Stopped;
+use loom_tui::history::{Action, OpType};
+use loom_tui::scenario::trouble::Ending;
+
+use crate::stage::play;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_expectation_is_recorded_with_its_place_and_the_script_goes_on() {
+    let played = play("expect(1 > 2, \"order\");\nexpect(true, \"after\");").await;
+    assert_eq!(played.ended, Ok(()));
+    let claims: Vec<_> = played
+        .claims
+        .expectations
+        .iter()
+        .map(|claim| (claim.held, claim.text.as_str(), claim.place.as_deref()))
+        .collect();
+    let expected = [
+        (false, "order", Some("my.rhai:1:1")),
+        (true, "after", Some("my.rhai:2:1")),
+    ];
+    assert_eq!(claims, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_in_vain_is_a_broken_expectation_and_ends_the_script() {
+    let played = play("await_visible(\"x\", \"50ms\");\nexpect(true, \"never\");").await;
+    assert_eq!(played.ended, Err(Ending::Stopped(Stopped::Claim)));
+    assert_eq!(played.claims.expectations.len(), 1);
+    let claim = &played.claims.expectations[0];
+    assert!(!claim.held);
+    assert!(
+        claim.text.contains("not on node-1, node-2"),
+        "{}",
+        claim.text
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_connection_did_not_happen_and_can_be_caught() {
+    let source = r#"
+        try { node(2).create("event", #{}) }
+        catch (e) { expect(e.kind == "refused", `${e.kind}: ${e.text}`) }
+        node(1).create("event", #{});
+    "#;
+    let played = play(source).await;
+    let Err(Ending::Stopped(Stopped::Cluster(why))) = &played.ended else {
+        panic!("{played:?}");
+    };
+    assert!(
+        why.contains("create nodes/r-n2 on node-1 was refused"),
+        "{why}"
+    );
+    assert!(why.ends_with("(my.rhai:4:17)"), "{why}");
+    assert!(played.claims.expectations[0].held, "{played:?}");
+    let ops: Vec<_> = played.ops.iter().map(|op| (op.kind, op.f)).collect();
+    let (invoke, fail) = (OpType::Invoke, OpType::Fail);
+    let create = Action::Create;
+    assert_eq!(
+        ops,
+        [
+            (invoke, create),
+            (fail, create),
+            (invoke, create),
+            (fail, create)
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_script_throws_itself_fails_it() {
+    let played = play("let x = 1;\nthrow `x is ${x}`;").await;
+    let Err(Ending::Stopped(Stopped::Thrown(why))) = &played.ended else {
+        panic!("{played:?}");
+    };
+    assert_eq!(why, "x is 1 (my.rhai:2:1)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_threshold_meets_its_metric_whichever_comes_first() {
+    let source = r#"
+        threshold("early", "<", 5);
+        metric("early", 4, "ms");
+        metric("late", 6.5, "ms");
+        threshold("late", ">=", 7);
+        metric("nothing", (), "ms");
+        threshold("nothing", "<", 5);
+        expect_below((), 5, "direct");
+    "#;
+    let played = play(source).await;
+    assert_eq!(played.ended, Ok(()));
+    let mut values: Vec<_> = played
+        .claims
+        .thresholds
+        .iter()
+        .map(|threshold| (threshold.name.as_str(), threshold.value))
+        .collect();
+    values.sort_by_key(|(name, _)| *name);
+    let expected = [
+        ("direct", None),
+        ("early", Some(4.0)),
+        ("late", Some(6.5)),
+        ("nothing", None),
+    ];
+    assert_eq!(values, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn latency_of_nothing_is_not_a_number() {
+    let source = r#"
+        let seen = latency();
+        expect(seen.count == 0 && seen.p99 == (), `${seen}`);
+        gate(seen.count > 0, "something was measured");
+    "#;
+    let played = play(source).await;
+    assert!(played.claims.expectations[0].held, "{played:?}");
+    assert!(!played.claims.gates[0].held);
+}
