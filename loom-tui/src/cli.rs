@@ -37,6 +37,10 @@ struct Cli {
     #[arg(long, global = true, env = "LOOM_CONTROL", value_name = "PATH")]
     control: Option<PathBuf>,
 
+    /// Instead of the dashboard, run every scenario and exit with the verdict, as without a terminal
+    #[arg(long)]
+    headless: bool,
+
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -44,6 +48,7 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   loom-tui                    the dashboard, on a relay and three nodes of its own
+  loom-tui run --all          every scenario on clusters of its own, and a verdict
   loom-tui up --detach        start a relay and three nodes, and leave them running
   loom-tui status             what is up, where, and what is wrong with it
   loom-tui cut node-2         cut one node off; `loom-tui heal` mends everything
@@ -206,7 +211,16 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    let command = cli.command.unwrap_or_else(dashboard_by_default);
+    let command = match (cli.command, cli.headless) {
+        (None, headless) => by_default(headless, dashboard::has_terminal()),
+        (Some(command), false) => command,
+        (Some(_), true) => {
+            eprintln!(
+                "loom-tui: --headless stands alone: every command with a name needs no terminal"
+            );
+            return Exit::Usage.into();
+        }
+    };
     let control = cli.control.unwrap_or_else(default_path);
     let runtime = match command.runtime() {
         Ok(runtime) => runtime,
@@ -227,11 +241,17 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// What no command at all means: the dashboard with all its defaults.
-fn dashboard_by_default() -> Command {
-    let cli = Cli::try_parse_from(["loom-tui", "dashboard"]);
-    let command = cli.ok().and_then(|cli| cli.command);
-    command.expect("`dashboard` needs no arguments; a test parses it")
+/// What no command at all means: the dashboard, or every scenario where nobody could see it.
+fn by_default(headless: bool, seen: bool) -> Command {
+    if !headless && !seen {
+        eprintln!("loom-tui: no terminal for the dashboard: this is `loom-tui run --all`");
+    }
+    let words: &[&str] = match headless || !seen {
+        true => &["loom-tui", "run", "--all"],
+        false => &["loom-tui", "dashboard"],
+    };
+    let command = Cli::try_parse_from(words).ok().and_then(|cli| cli.command);
+    command.expect("both are whole commands; a test parses them")
 }
 
 async fn dispatch(command: Command, control: PathBuf) -> Result<Exit, CliError> {
@@ -280,8 +300,11 @@ mod tests {
     }
 
     #[test]
-    fn no_command_is_the_dashboard() {
-        assert!(matches!(dashboard_by_default(), Command::Dashboard(_)));
+    fn no_command_is_the_dashboard_where_somebody_sees_it() {
+        assert!(matches!(by_default(true, false), Command::Run(_)));
+        assert!(matches!(by_default(true, true), Command::Run(_)));
+        assert!(matches!(by_default(false, false), Command::Run(_)));
+        assert!(matches!(by_default(false, true), Command::Dashboard(_)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::asked_to_end;
-use super::{CliError, ClusterArgs, Exit, up};
+use super::{CliError, ClusterArgs, Exit};
 use crate::cluster::local::{LocalCluster, LocalConfig};
 use crate::cluster::{ClusterBackend, RigError};
 use crate::control::{Claim, ClaimError, Server};
@@ -48,10 +48,17 @@ enum Color {
     Never,
 }
 
-/// Shows the dashboard; without a terminal, does what `up` does.
+/// Whether there is somebody to show it to and to hear from.
+pub(super) fn has_terminal() -> bool {
+    io::stdout().is_terminal() && io::stdin().is_terminal()
+}
+
+/// Shows the dashboard.
 pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exit, CliError> {
-    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        return up::up(up::UpArgs::foreground(args.cluster), control).await;
+    if !has_terminal() {
+        let sentence = "the dashboard needs a terminal for its input and output: without one use \
+                        `loom-tui run --all`, or `loom-tui up` and its other commands";
+        return Err(CliError::Usage(sentence.to_owned()));
     }
     let options = UiOptions {
         color: match args.color {

@@ -89,17 +89,6 @@ pub(super) struct UpArgs {
     background: bool,
 }
 
-impl UpArgs {
-    /// In the foreground, until it is ended.
-    pub(super) fn foreground(cluster: ClusterArgs) -> Self {
-        Self {
-            cluster,
-            detach: false,
-            background: false,
-        }
-    }
-}
-
 pub(super) async fn up(args: UpArgs, control: &Path) -> Result<Exit, CliError> {
     if args.detach {
         return background::start(&args.cluster, control).await;

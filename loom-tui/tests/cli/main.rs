@@ -5,5 +5,6 @@
 
 mod commands;
 mod controller;
+mod headless;
 mod mistakes;
 mod orphans;
