@@ -51,7 +51,7 @@ pub struct Report {
     /// Measured numbers with their limits.
     pub thresholds: Vec<Threshold>,
     /// What the script expected.
-    pub expectations: Vec<Expectation>,
+    pub expectations: Expectations,
     /// States that had to be reached.
     pub gates: Vec<Expectation>,
     /// Numbers the script recorded.
@@ -95,6 +95,34 @@ pub struct Metric {
     pub value: f64,
     /// Of what.
     pub unit: String,
+}
+
+/// What a script expected, in numbers; those that did not hold in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Expectations {
+    /// How many held.
+    pub held: usize,
+    /// How many did not.
+    pub broken: usize,
+    /// The first [`BROKEN_LISTED_MAX`] that did not.
+    pub examples: Vec<Expectation>,
+}
+
+/// Broken expectations that a report lists.
+pub const BROKEN_LISTED_MAX: usize = 100;
+
+impl Expectations {
+    /// Counts them.
+    pub fn of(all: &[Expectation]) -> Self {
+        let broken = all.iter().filter(|expected| !expected.held);
+        let examples: Vec<_> = broken.clone().take(BROKEN_LISTED_MAX).cloned().collect();
+        let broken = broken.count();
+        Self {
+            held: all.len() - broken,
+            broken,
+            examples,
+        }
+    }
 }
 
 /// How operations of one kind ended.
@@ -195,7 +223,7 @@ impl Report {
         }
         match self.latency.all.p99_ms {
             Some(p99) => format!("p99 {}", table::millis(p99)),
-            None => format!("{} expectations held", self.expectations.len()),
+            None => format!("{} expectations held", self.expectations.held),
         }
     }
 }

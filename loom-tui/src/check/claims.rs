@@ -70,10 +70,18 @@ impl std::fmt::Display for Threshold {
         } = self;
         let op = self.op;
         match self.value.filter(|value| value.is_finite()) {
-            Some(value) => write!(f, "{name} is {value} {unit}, must be {op} {limit} {unit}"),
-            None => write!(f, "{name} was not measured, must be {op} {limit} {unit}"),
+            Some(value) => write!(f, "{name} is {}", amount(value, unit))?,
+            None => write!(f, "{name} was not measured")?,
         }
+        write!(f, ", must be {op} {}", amount(*limit, unit))
     }
+}
+
+/// A number to the third decimal, with its unit if it has one.
+fn amount(value: f64, unit: &str) -> String {
+    let digits = format!("{value:.3}");
+    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+    format!("{digits} {unit}").trim_end().to_owned()
 }
 
 impl Comparison {
@@ -163,6 +171,14 @@ mod tests {
             });
             assert_eq!(finding.verdict, verdict, "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_threshold_is_told_with_its_number_and_its_limit() {
+        let told = threshold(Some(2_500.123_456)).to_string();
+        assert_eq!(told, "p99 is 2500.123 ms, must be < 2000 ms");
+        let told = threshold(None).to_string();
+        assert_eq!(told, "p99 was not measured, must be < 2000 ms");
     }
 
     #[test]

@@ -43,9 +43,12 @@ impl Version {
             Some(record) => quoted(record.text()),
             None => "null".to_owned(),
         };
-        self.state
-            .total_cmp(&other.state)
-            .then_with(|| text(self).encode_utf16().cmp(text(other).encode_utf16()))
+        self.state.total_cmp(&other.state).then_with(|| {
+            if self.record == other.record {
+                return Ordering::Equal;
+            }
+            text(self).encode_utf16().cmp(text(other).encode_utf16())
+        })
     }
 }
 

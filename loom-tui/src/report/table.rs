@@ -7,6 +7,10 @@ use crate::snapshot::Verdict;
 
 /// Reasons shown of each checker; the others are in `report.json`.
 const REASONS_SHOWN: usize = 4;
+/// Pairs of nodes shown: five nodes have 20.
+const PAIRS_SHOWN: usize = 20;
+/// Faults shown; the others are in `report.json`.
+const FAULTS_SHOWN: usize = 20;
 /// Characters of a reason shown; records can be long.
 const REASON_CHARS: usize = 300;
 
@@ -116,10 +120,22 @@ fn latency(report: &Report, text: &mut String) {
         "  {:<18} {:>8} {:>7} {:>9} {:>9} {:>9} {:>9}",
         "latency", "samples", "unseen", "p50", "p95", "p99", "max"
     );
-    for (pair, figures) in &latency.pairs {
+    let mut pairs: Vec<_> = latency.pairs.iter().collect();
+    if pairs.len() > PAIRS_SHOWN {
+        // Those that matter: what is not known is worse than any number.
+        pairs.sort_by(|(_, a), (_, b)| slowness(b).total_cmp(&slowness(a)));
+        pairs.truncate(PAIRS_SHOWN);
+        let all = latency.pairs.len();
+        let _ = writeln!(text, "  the {PAIRS_SHOWN} slowest of {all} pairs");
+    }
+    for (pair, figures) in pairs {
         row(pair, figures, text);
     }
     row("all", &latency.all, text);
+}
+
+fn slowness(figures: &Figures) -> f64 {
+    figures.p99_ms.unwrap_or(f64::INFINITY)
 }
 
 fn row(name: &str, figures: &Figures, text: &mut String) {
@@ -137,7 +153,7 @@ fn row(name: &str, figures: &Figures, text: &mut String) {
 }
 
 fn faults(report: &Report, text: &mut String) {
-    for fault in &report.faults {
+    for fault in report.faults.iter().take(FAULTS_SHOWN) {
         let member = fault.member.map(|member| member.to_string());
         let _ = write!(
             text,
@@ -153,6 +169,10 @@ fn faults(report: &Report, text: &mut String) {
             let _ = write!(text, " (not done: {error})");
         }
         text.push('\n');
+    }
+    let more = report.faults.len().saturating_sub(FAULTS_SHOWN);
+    if more > 0 {
+        let _ = writeln!(text, "             … {more} more in report.json");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::cluster::{ClusterBackend, ClusterEvent, RigError};
 use crate::history::attempts;
 use crate::history::{Op, Recorder};
 use crate::probe::{Class, Probe};
-use crate::report::{self, Environment, FaultLine, Report, Setting};
+use crate::report::{self, Environment, Expectations, FaultLine, Report, Setting};
 use crate::runs::RunFolder;
 
 /// How long a stopped run's cluster may still take to agree: whoever stopped it is waiting.
@@ -131,7 +131,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
     let ops = writer.finish().await.map_err(|error| evidence(&error))?;
 
     claims.samples = measured.convergence(Class::User).count;
-    let evidence_ = Evidence {
+    let judged = Evidence {
         attempts: attempts::pair(&ops),
         faults: attempts::faults(&ops),
         finals,
@@ -146,7 +146,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         not_quiet,
         overflow: measured.is_incomplete(),
     };
-    let findings = check::judge(&evidence_);
+    let findings = check::judge(&judged);
     let report = Report {
         scenario: scenario.name.clone(),
         about: scenario.about().to_owned(),
@@ -156,19 +156,19 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         started: report::utc(started),
         took_ms: begun.elapsed().as_secs_f64() * 1_000.0,
         verdict: check::worst(&findings),
-        mistake: match &evidence_.claims.stopped {
+        mistake: match &judged.claims.stopped {
             Some(Stopped::Mistake(why)) => Some(why.clone()),
             _ => None,
         },
         rig: broke.as_ref().map(ToString::to_string),
         setting: play.setting.clone(),
         findings,
-        thresholds: evidence_.claims.thresholds.clone(),
-        expectations: evidence_.claims.expectations.clone(),
-        gates: evidence_.claims.gates.clone(),
+        thresholds: judged.claims.thresholds.clone(),
+        expectations: Expectations::of(&judged.claims.expectations),
+        gates: judged.claims.gates.clone(),
         metrics,
         latency: report::latency(&measured),
-        operations: report::operations(&evidence_.attempts),
+        operations: report::operations(&judged.attempts),
         faults: fault_lines(&ops),
         notes,
         environment: Environment::here(),

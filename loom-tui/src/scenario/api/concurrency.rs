@@ -12,7 +12,9 @@ use crate::scenario::trouble::Trouble;
 pub(super) const GROUP: Group = Group {
     title: "At once",
     about: "Each branch runs on a thread of its own and is a process of its own in the history. A \
-            branch works on its own copy of what it captures: return what you want to keep.",
+            branch works on its own copy of what it captures: return what you want to keep. Functions \
+            made in a `for` loop all capture the loop's one variable, at its last value; to run one \
+            branch per item, use the second form.",
     docs: &[
         Doc {
             usage: "concurrently([|| …, || …])",

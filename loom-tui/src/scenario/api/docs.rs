@@ -71,6 +71,8 @@ const INTRODUCTION: &str = "\
 A scenario is a [Rhai](https://rhai.rs/book/) script that does something to a cluster and says what
 must hold. `loom-tui run NAME` plays a built-in one, `loom-tui run FILE.rhai` your own, on a fresh
 cluster of real processes that is torn down afterwards; `--attach` uses the one that is running.
+A run on a shared cluster judges only records with ids it made itself, and begins and ends with
+everything mended, whoever broke it.
 
 ```js
 // A record written on one node is seen by all.
