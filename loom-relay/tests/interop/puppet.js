@@ -91,6 +91,10 @@ const commands = {
     const node = gun._.graph[soul];
     say({ id, data: node?.[field], state: node?._['>'][field] });
   },
+  graph: ({ id, soul }) => {
+    const node = gun._.graph[soul];
+    say({ id, data: plain(node), states: node?._['>'] });
+  },
   // The network fails: no goodbye, and gun.js notices at once.
   drop: ({ id }) => {
     const open = wires();

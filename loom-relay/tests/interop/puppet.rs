@@ -193,6 +193,12 @@ impl Puppet {
         held.unwrap_or_else(|_| panic!("{soul}/{field} does not become as wanted"))
     }
 
+    /// All it holds of a soul, without asking anybody: `data` and `states`, by field.
+    pub(crate) async fn graph_of(&mut self, soul: &str) -> Value {
+        let call = self.command(json!({ "do": "graph", "soul": soul })).await;
+        self.event_of(call, "what is held", |_| true).await
+    }
+
     /// Cuts its links. gun.js tries again about two seconds later; until then it is offline.
     pub(crate) async fn drop_links(&mut self) {
         let downs = self.count(|event| event["link"] == "down");

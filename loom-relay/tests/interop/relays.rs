@@ -26,8 +26,9 @@ async fn two_peered_relays_carry_writes_between_peers_of_either() {
         here.all_of(watched_here, &[(&theirs, json!(n))]).await;
     }
     let mut late = Puppet::linked(&gun, Kind::Bare, &second.url()).await;
-    let all = late.once(&["both"]).await.unwrap();
-    assert_eq!(all.as_object().unwrap().len(), 20);
+    let all = late.on(json!(["both"])).await;
+    let whole = |event: &Value| event["data"].as_object().is_some_and(|all| all.len() == 20);
+    late.event_of(all, "everything", whole).await;
 }
 
 #[tokio::test]
