@@ -11,7 +11,9 @@
 
 mod floor;
 mod rig;
+mod wire;
 
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -19,6 +21,7 @@ use serde_json::json;
 
 use crate::floor::Chain;
 use crate::rig::Rig;
+use crate::wire::{Feed, Poster};
 
 /// Writes a second in the latency part.
 const RATE_PER_S: u32 = 100;
@@ -63,44 +66,42 @@ fn main() -> Result<(), Error> {
 async fn latency(durability: &str) -> Result<(), Error> {
     let rig = Rig::start(3, durability).await?;
     let mut chain = Chain::start()?;
-    let client = rig::client()?;
-    let mut seen = rig.feed(2).await?;
+    let mut poster = Poster::connect(rig.node(1))?;
+    let mut feed = Feed::follow(rig.node(2))?;
+    let (expect, expected) = mpsc::channel::<String>();
+    let (tell, seen) = mpsc::channel();
+    // The observer blocks on its own socket, as the chain's end does.
+    let observer = std::thread::spawn(move || {
+        for id in expected {
+            if tell.send(feed.event_of(&id)).is_err() {
+                return;
+            }
+        }
+    });
     let mut cluster = Histogram::<u64>::new(3)?;
     let mut acked = Histogram::<u64>::new(3)?;
     let mut bare = Histogram::<u64>::new(3)?;
 
     let period = Duration::from_secs(1) / RATE_PER_S;
-    let mut intended = tokio::time::Instant::now() + period;
+    let mut intended = Instant::now() + period;
     for number in 0..SAMPLES {
-        until(intended).await;
         let id = format!("bench-{number}");
-        let body = json!({"id": id, "type": "event", "properties": {"n": number}});
-        let post = client
-            .post(format!("{}/nodes", rig.node(1)))
-            .json(&body)
-            .send();
-        let (ack, event) = tokio::join!(
-            async {
-                let answer = post.await?.error_for_status()?;
-                let at = intended.elapsed();
-                answer.bytes().await?;
-                Ok::<_, Error>(at)
-            },
-            async {
-                rig::next_event_of(&mut seen, &id).await?;
-                Ok::<_, Error>(intended.elapsed())
-            },
-        );
-        acked.record(micros(ack?))?;
-        cluster.record(micros(event?))?;
+        let body = json!({"id": id, "type": "event", "properties": {"n": number}}).to_string();
+        expect.send(id)?;
+        until(intended);
+        let answered = poster.post(&body)?;
+        acked.record(micros(answered - intended))?;
+        cluster.record(micros(seen.recv()?? - intended))?;
         // Half-way between two writes a round through the floor, from rest as the write was: a
         // processor that has just been busy answers several times faster than one that slept.
         let half_way = intended + period / 2;
-        until(half_way).await;
+        until(half_way);
         chain.round()?;
         bare.record(micros(half_way.elapsed()))?;
         intended += period;
     }
+    drop(expect);
+    observer.join().map_err(|_| "the observer panicked")?;
 
     let ratio = cluster.value_at_quantile(0.5) as f64 / bare.value_at_quantile(0.5) as f64;
     println!("\nlatency, durability {durability}, {RATE_PER_S}/s open loop, {SAMPLES} samples, µs");
@@ -164,12 +165,12 @@ async fn memory() -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns at `moment`, not up to a millisecond later as tokio's timers do: what is measured here
-/// is shorter than that.
-async fn until(moment: tokio::time::Instant) {
-    tokio::time::sleep_until(moment - Duration::from_millis(2)).await;
-    while tokio::time::Instant::now() < moment {
-        tokio::task::yield_now().await;
+/// Returns at `moment`; sleeping alone would be late by as much as a hop takes.
+fn until(moment: Instant) {
+    let early = moment - Duration::from_millis(1);
+    std::thread::sleep(early.saturating_duration_since(Instant::now()));
+    while Instant::now() < moment {
+        std::hint::spin_loop();
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::Error;
@@ -36,9 +35,6 @@ impl Drop for Member {
     }
 }
 
-/// Lines of one node's change feed.
-pub(crate) type Feed = futures_util::stream::BoxStream<'static, Result<String, Error>>;
-
 impl Rig {
     /// Starts a relay and `nodes` nodes and waits until every node is connected.
     pub(crate) async fn start(nodes: u8, durability: &str) -> Result<Self, Error> {
@@ -64,22 +60,6 @@ impl Rig {
     /// Base URL of a node, counted from 1.
     pub(crate) fn node(&self, number: usize) -> &str {
         &self.members[number].url
-    }
-
-    /// Follows a node's change feed from now on; returns once it is established.
-    pub(crate) async fn feed(&self, number: usize) -> Result<Feed, Error> {
-        let answer = client()?
-            .get(format!("{}/changes?since=now", self.node(number)))
-            .send()
-            .await?
-            .error_for_status()?;
-        let mut feed = lines(answer).boxed();
-        while let Some(line) = feed.next().await {
-            if line? == "event: hello" {
-                return Ok(feed);
-            }
-        }
-        Err("the change feed ended before it began".into())
     }
 
     /// Waits until every node holds `records` records and all digests are equal.
@@ -178,33 +158,4 @@ impl Member {
 /// One client with one keep-alive connection.
 pub(crate) fn client() -> Result<reqwest::Client, Error> {
     Ok(reqwest::Client::builder().tcp_nodelay(true).build()?)
-}
-
-/// Reads the feed until the event of this record.
-pub(crate) async fn next_event_of(feed: &mut Feed, id: &str) -> Result<(), Error> {
-    let needle = format!("\"{id}\"");
-    while let Some(line) = feed.next().await {
-        let line = line?;
-        if line.starts_with("data:") && line.contains(&needle) {
-            return Ok(());
-        }
-    }
-    Err(format!("the change feed ended before {id}").into())
-}
-
-fn lines(answer: reqwest::Response) -> impl futures_util::Stream<Item = Result<String, Error>> {
-    let start = (answer, Vec::<u8>::new());
-    futures_util::stream::try_unfold(start, |(mut answer, mut rest)| async move {
-        loop {
-            if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-                let tail = rest.split_off(end + 1);
-                rest.pop();
-                return Ok(Some((String::from_utf8(rest)?, (answer, tail))));
-            }
-            match answer.chunk().await? {
-                Some(chunk) => rest.extend_from_slice(&chunk),
-                None => return Ok(None),
-            }
-        }
-    })
 }
