@@ -5,6 +5,7 @@
 //! is written down with its source in `docs/protocol.md`.
 
 mod acks;
+mod away;
 mod config;
 mod counters;
 mod deferred;
@@ -33,6 +34,7 @@ use crate::model::{PeerId, Stamp, Write};
 use crate::wire::{self, BadFrame, Refusal, encode};
 
 use acks::Acks;
+use away::Away;
 use deferred::Deferred;
 use ids::Ids;
 use link::{Kind, Link};
@@ -71,6 +73,7 @@ pub struct Mesh {
     timers: BTreeSet<(Mono, PeerId, Timer)>,
     acks: Acks,
     deferred: Deferred,
+    away: Away,
     beaten: Vec<Write>,
     counters: Counters,
 }
@@ -107,6 +110,7 @@ impl Mesh {
             timers: BTreeSet::new(),
             acks: Acks::default(),
             deferred: Deferred::default(),
+            away: Away::default(),
             beaten: Vec::new(),
             counters: Counters::default(),
         }
@@ -201,8 +205,11 @@ impl Mesh {
     }
 
     fn on_peer_down(&mut self, peer: PeerId) {
-        if self.links.remove(&peer).is_some() {
+        if let Some(link) = self.links.remove(&peer) {
             self.counters.links_down += 1;
+            if let Some(pid) = link.pid {
+                self.away.gone(pid, link.wrote);
+            }
         }
         self.timers.retain(|(_, of, _)| *of != peer);
         self.acks.forget(peer);

@@ -8,26 +8,13 @@ mod net;
 use std::time::Duration;
 
 use loom_relay::machine::Input;
-use net::{NODES, Net, START_MS, get, node, put, relay};
+use net::{NODES, Net, START_MS, get, messages, node, put, relay};
 use serde_json::{Value as Json, json};
 
 /// A state in the past, as the integer it prints as.
 const T_MS: u64 = START_MS - 1_000;
 
 const T: f64 = T_MS as f64;
-
-/// What a client heard, without greetings, arrays taken apart.
-fn messages(net: &mut Net, client: net::Client) -> Vec<Json> {
-    let frames = net.heard(client);
-    let frames = frames
-        .iter()
-        .map(|frame| serde_json::from_str(frame).unwrap());
-    let messages = frames.flat_map(|frame: Json| match frame {
-        Json::Array(several) => several,
-        one => vec![one],
-    });
-    messages.filter(|message| message["dam"] != "?").collect()
-}
 
 #[test]
 fn a_put_reaches_everybody_else_unchanged_and_never_returns_to_its_source() {
@@ -422,55 +409,6 @@ fn a_node_that_dials_a_gun_relay_asks_for_what_it_wants_and_pushes_what_it_holds
         net.say(gun, get("q2", NODES));
         assert_eq!(messages(&mut net, gun)[0]["@"], "q2");
     }
-}
-
-#[test]
-fn what_a_gun_client_wrote_offline_arrives_when_it_asks_for_the_soul_again() {
-    let mut net = Net::new([relay()]);
-    let [a, b] = [0; 2].map(|member| net.client(member));
-    net.say(b, put("p1", "s", "f", T, "\"old\""));
-    net.heard(a);
-    net.heard(b);
-    // `a` reconnected with a newer value of its own and re-asks, as gun.js does.
-    net.say(a, get("q1", "s"));
-    let said = messages(&mut net, a);
-    let pull = said.iter().find(|said| said["get"].is_object()).unwrap();
-    let question = pull["#"].as_str().unwrap();
-    let answer = put("a1", "s", "f", T + 1.0, "\"offline\"");
-    net.heard(b);
-    net.say(
-        a,
-        answer.replace("\"put\"", &format!("\"@\":\"{question}\",\"put\"")),
-    );
-    let heard = messages(&mut net, b);
-    assert_eq!(heard[0]["put"]["s"]["f"], "offline");
-    net.say(a, get("q2", "s"));
-    let again = messages(&mut net, a);
-    assert!(
-        again.iter().all(|said| said["get"].is_null()),
-        "once per connection"
-    );
-}
-
-#[test]
-fn a_client_that_follows_one_field_is_asked_for_the_vertex_and_for_what_it_turns_out_to_link_to() {
-    let mut net = Net::new([relay()]);
-    let [a, b] = [0; 2].map(|member| net.client(member));
-    net.heard(b);
-    net.say(a, r##"{"#":"q1","get":{"#":"list",".":"title"}}"##);
-    let said = messages(&mut net, a);
-    let pull = said.iter().find(|said| said["get"].is_object()).unwrap();
-    assert_eq!(pull["get"], json!({"#": "list"}));
-    net.heard(b);
-    let question = pull["#"].as_str().unwrap();
-    let answer = put("a1", "list", "new", T, r##"{"#":"item"}"##);
-    let answer = answer.replace("\"put\"", &format!("\"@\":\"{question}\",\"put\""));
-    net.say(a, answer);
-    let said = messages(&mut net, a);
-    let gets: Vec<_> = said.iter().map(|said| &said["get"]).collect();
-    assert_eq!(gets, [&json!({"#": "item"})]);
-    let heard = messages(&mut net, b);
-    assert_eq!(heard[0]["put"]["list"]["new"], json!({"#": "item"}));
 }
 
 #[test]

@@ -61,9 +61,12 @@ impl Mesh {
             if is_news {
                 self.start_sync(from, turn);
             }
-        } else if link.kind == Kind::Unknown {
+            return;
+        }
+        if link.kind == Kind::Unknown {
             self.on_plain(from, turn);
         }
+        self.pull_written_before(from, turn);
     }
 
     pub(super) fn on_no_greeting(&mut self, peer: PeerId, turn: &mut Turn<'_>) {

@@ -13,6 +13,9 @@ use super::sync::{Sync, SyncView};
 /// else asks for them, as with gun.js' own relay.
 pub(super) const PULLED_MAX: usize = 4_096;
 
+/// Most souls remembered of those a peer writes; see [`super::away`].
+const WRITTEN_MAX: usize = 256;
+
 /// Most answers being sent piecemeal per link; a peer that asks for more is told so.
 pub(super) const PARCELS_MAX: usize = 1_024;
 
@@ -40,6 +43,7 @@ pub(super) struct Link {
     /// The how-manieth link of this process it is.
     pub(super) nth: u64,
     pub(super) pulled: BTreeSet<Soul>,
+    pub(super) wrote: BTreeSet<Soul>,
     pub(super) parcels: VecDeque<Parcel>,
     /// Something of this Loom peer was refused for lack of room: it must be asked again.
     pub(super) stale: bool,
@@ -78,6 +82,7 @@ impl Link {
             sync: Sync::default(),
             nth,
             pulled: BTreeSet::new(),
+            wrote: BTreeSet::new(),
             parcels: VecDeque::new(),
             stale: false,
         }
@@ -94,6 +99,17 @@ impl Link {
             && !self.is_loom()
             && self.pulled.len() < PULLED_MAX
             && self.pulled.insert(soul.clone())
+    }
+
+    /// Remembers that the far end writes this soul, if it is one that may do so offline.
+    pub(super) fn note_written(&mut self, soul: &Soul) {
+        if self.side == Side::Accepted
+            && !self.is_loom()
+            && self.wrote.len() < WRITTEN_MAX
+            && !self.wrote.contains(soul)
+        {
+            self.wrote.insert(soul.clone());
+        }
     }
 
     pub(super) fn view(&self, peer: PeerId) -> LinkView {

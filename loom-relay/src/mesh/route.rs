@@ -96,6 +96,9 @@ impl Mesh {
             self.flood(from, &put.frame, |_| true, turn);
         }
         for write in put.writes {
+            if let Some(link) = self.links.get_mut(&from) {
+                link.note_written(&write.soul);
+            }
             self.merge(write, Some(from), turn);
         }
         if wants_ack {

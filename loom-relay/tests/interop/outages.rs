@@ -137,6 +137,29 @@ async fn a_field_written_offline_arrives_although_only_that_field_is_followed() 
 }
 
 #[tokio::test]
+async fn a_client_that_follows_nothing_need_not_write_again_what_it_wrote_offline() {
+    let Some(gun) = gun::find() else { return };
+    let relay = Program::start().await;
+    let mut sensor = Puppet::linked(&gun, Kind::Bare, &relay.url()).await;
+    let mut watcher = Puppet::linked(&gun, Kind::Bare, &relay.url()).await;
+    let watched = watcher.on(json!(["sensor", "celsius"])).await;
+    sensor.put(&["sensor", "celsius"], json!(20)).await;
+    for celsius in [21, 22] {
+        sensor.drop_links().await;
+        sensor
+            .start_put(&["sensor", "celsius"], json!(celsius))
+            .await;
+        assert!(
+            sensor.is_offline().await,
+            "the outage was too short to tell anything"
+        );
+        watcher
+            .event_of(watched, "a reading", |event| event["data"] == celsius)
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn what_an_offline_write_links_to_is_kept_by_the_relay() {
     let Some(gun) = gun::find() else { return };
     let relay = Program::start().await;

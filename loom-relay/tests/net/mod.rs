@@ -13,6 +13,7 @@ use loom_relay::mesh::{Mesh, MeshConfig};
 use loom_relay::model::{Cell, Change, PeerId, Value, Write};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
+use serde_json::Value as Json;
 
 pub(crate) const START_MS: u64 = 1_800_000_000_000;
 
@@ -325,6 +326,19 @@ impl Member {
 
 pub(crate) fn rng(seed: u64) -> SmallRng {
     SmallRng::seed_from_u64(seed)
+}
+
+/// What a client heard, without greetings, arrays taken apart.
+pub(crate) fn messages(net: &mut Net, client: Client) -> Vec<Json> {
+    let frames = net.heard(client);
+    let frames = frames
+        .iter()
+        .map(|frame| serde_json::from_str(frame).unwrap());
+    let messages = frames.flat_map(|frame: Json| match frame {
+        Json::Array(several) => several,
+        one => vec![one],
+    });
+    messages.filter(|message| message["dam"] != "?").collect()
 }
 
 /// `{"#":id,"put":{soul:{...}}}` with one field.
