@@ -422,3 +422,29 @@ fn own_writes_that_could_not_travel_are_left_out() {
     assert_eq!(net.members[0].mesh.graph().len(), 1);
     assert_eq!(net.members[0].mesh.counters().messages_refused, 4);
 }
+
+#[test]
+fn a_write_from_the_future_that_came_as_an_answer_is_told_to_everybody_when_it_is_due() {
+    let mut net = Net::new([relay()]);
+    let observer = net.client(0);
+    let writer = net.client(0);
+    net.say(writer, get("q1", "s"));
+    net.settle();
+    let asked = messages(&mut net, writer)
+        .into_iter()
+        .find(|message| message["get"]["#"] == "s")
+        .expect("the relay asks back what it is asked for");
+    let future = START_MS as f64 + 500.0;
+    let mut answer: Json = serde_json::from_str(&put("a1", "s", "f", future, "1")).unwrap();
+    answer["@"] = asked["#"].clone();
+    net.say(writer, answer.to_string());
+    net.settle();
+    messages(&mut net, observer);
+    net.pass(Duration::from_secs(1));
+    net.settle();
+    let told = messages(&mut net, observer);
+    assert!(
+        told.iter().any(|message| message["put"]["s"]["f"] == 1),
+        "{told:?}"
+    );
+}

@@ -140,13 +140,13 @@ impl Mesh {
         }
     }
 
-    pub(super) fn defer(&mut self, write: Write, from: Option<PeerId>) {
+    pub(super) fn defer(&mut self, write: Write, from: Option<PeerId>, passed_on: bool) {
         self.counters.fields_deferred += 1;
         self.deferred.wait(Waiting {
             write,
             from,
-            // Nobody has been told about a write of our own.
-            links_up: from.map_or(0, |_| self.counters.links_up),
+            // Nobody has been told about a write of our own, or one that came as an answer.
+            links_up: if passed_on { self.counters.links_up } else { 0 },
         });
     }
 }

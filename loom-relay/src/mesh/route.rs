@@ -95,12 +95,14 @@ impl Mesh {
         if !put.here_only {
             self.flood(from, &put.frame, |_| true, turn);
         }
+        turn.passed_on = !put.here_only;
         for write in put.writes {
             if let Some(link) = self.links.get_mut(&from) {
                 link.note_written(&write.soul);
             }
             self.merge(write, Some(from), turn);
         }
+        turn.passed_on = false;
         if wants_ack {
             turn.acks.push((from, put.id));
         }
@@ -224,7 +226,7 @@ impl Mesh {
                 self.counters.fields_kept += 1;
                 self.note_beaten(write);
             }
-            Merged::Deferred(write) => self.defer(write, from),
+            Merged::Deferred(write) => self.defer(write, from, turn.passed_on),
         }
     }
 

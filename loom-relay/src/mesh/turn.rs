@@ -21,6 +21,8 @@ pub(super) struct Turn<'a> {
     pub(super) changes: Vec<Change>,
     /// Puts to acknowledge once `changes` are stored.
     pub(super) acks: Vec<(PeerId, Id)>,
+    /// Whether what is being merged was passed on to all links as it came.
+    pub(super) passed_on: bool,
     /// What to tell others in puts of our own.
     spread: BTreeMap<Audience, Vec<Write>>,
 }
@@ -58,6 +60,7 @@ impl<'a> Turn<'a> {
             effects,
             changes: Vec::new(),
             acks: Vec::new(),
+            passed_on: false,
             spread: BTreeMap::new(),
         }
     }
