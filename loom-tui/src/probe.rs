@@ -32,7 +32,7 @@ pub use self::ledger::{Class, Intent, Ledger, Limits, Standing, Tally, Unseen, W
 pub use self::load::{Load, LoadReport, Mix, Pace, Until, WriteJob, Writes};
 pub use self::report::{Mark, PairReport, Report, Summary, UNSEEN_LISTED_MAX};
 pub use self::view::{ObserverView, View};
-pub use self::waiting::{Goal, NotQuiet, NotSeen};
+pub use self::waiting::{Goal, NotQuiet, NotSeen, Want};
 use crate::client::{self, NodeClient, Outcome, WriteOp, Written};
 use crate::cluster::Member;
 
@@ -325,8 +325,8 @@ impl Probe {
         }
     }
 
-    /// Waits until these observers show a record at some stamp or later, whoever wrote it; all
-    /// members when none are named. Observers are asked once, then listened to.
+    /// Waits until a record is as wanted on each of these observers, whoever wrote it; all members
+    /// when none are named. Observers are asked once, then listened to.
     ///
     /// # Errors
     ///

@@ -16,7 +16,7 @@ use loom_tui::client::{
 };
 use loom_tui::cluster::Member;
 use loom_tui::probe::{
-    Class, Clock, Goal, Load, Mix, Pace, Probe, ProbeOptions, Standing, Target, Until, load,
+    Class, Clock, Goal, Load, Mix, Pace, Probe, ProbeOptions, Standing, Target, Until, Want, load,
 };
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
@@ -391,8 +391,7 @@ async fn the_probe_follows_writes_through_a_real_cluster() {
     ));
     let goal = Goal {
         key: Key::vertex("single"),
-        at_least: state,
-        or_absent: false,
+        want: Want::Present(state),
     };
     // Long past: the feeds will not tell it again, so the nodes are asked.
     probe.await_shown(&goal, &[], WITHIN).await.unwrap();

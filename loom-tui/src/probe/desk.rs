@@ -10,7 +10,7 @@ use super::Clock;
 use super::ledger::{Class, Intent, Ledger, Sample, Standing, WriteId};
 use super::report::{Mark, Report};
 use super::view::{View, Viewer};
-use super::waiting::{Goal, NotQuiet, NotSeen, Waiting};
+use super::waiting::{Goal, NotQuiet, NotSeen, Showing, Waiting};
 use crate::client::{Key, Stamp};
 use crate::cluster::Member;
 use crate::stats::{Interval, Intervals, Latencies};
@@ -37,7 +37,7 @@ pub(super) enum Command {
     Refused(WriteId),
     Unknown(WriteId),
     /// An observer's feed showed these, in this order.
-    Shown(Member, Duration, Vec<(Key, Stamp)>),
+    Shown(Member, Duration, Vec<Showing>),
     /// An observer listed everything it holds.
     Listed(Member, Duration, BTreeMap<Key, Stamp>),
     /// An observer was asked for one record and showed it; `None` when it has none. Satisfies
@@ -119,9 +119,18 @@ impl Books {
             Command::Refused(id) => self.ledger.refused(id),
             Command::Unknown(id) => self.ledger.unknown(id, &mut self.samples),
             Command::Shown(observer, at, shown) => {
-                for (key, stamp) in shown {
+                for Showing {
+                    key,
+                    stamp,
+                    deleted,
+                } in shown
+                {
                     (self.ledger).shown(observer, &key, stamp, at, &mut self.samples);
-                    self.waiting.shown(observer, &key, stamp);
+                    if deleted {
+                        self.waiting.absent(observer, &key);
+                    } else {
+                        self.waiting.present(observer, &key, stamp);
+                    }
                 }
             }
             Command::Listed(observer, at, records) => {
@@ -129,7 +138,7 @@ impl Books {
                 self.waiting.listed(observer, &records);
             }
             Command::Answered(observer, key, Some(stamp)) => {
-                self.waiting.shown(observer, &key, stamp);
+                self.waiting.present(observer, &key, stamp);
             }
             Command::Answered(observer, key, None) => self.waiting.absent(observer, &key),
             Command::Feed(observer, state) => {
@@ -142,7 +151,7 @@ impl Books {
                 self.waiting.for_write(id, observers, reply);
             }
             Command::AwaitShown(goal, observers, reply) => {
-                (self.waiting).for_record(&goal, observers, reply, &self.ledger);
+                self.waiting.for_record(&goal, observers, reply);
             }
             Command::WhoHasNotShown(goal, observers, reply) => {
                 let _ = reply.send(self.waiting.missing(&goal, &observers));

@@ -12,15 +12,33 @@ use super::ledger::{Class, Ledger, Standing, WriteId};
 use crate::client::{Key, Outcome, Stamp};
 use crate::cluster::Member;
 
-/// A record in some state: at this stamp or a later one.
+/// A record in some state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Goal {
     /// Which record.
     pub key: Key,
-    /// The least stamp that will do.
-    pub at_least: Stamp,
-    /// Whether an observer that has no such record will do too: it was deleted.
-    pub or_absent: bool,
+    /// In which state.
+    pub want: Want,
+}
+
+/// What is to be so of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// It is there, at this stamp or a later one. A tombstone, however late, is not it.
+    Present(Stamp),
+    /// It is not there. A record that is there is not gone, whatever its stamp.
+    Gone,
+}
+
+/// A record as an observer's feed told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Showing {
+    /// Which record.
+    pub(super) key: Key,
+    /// Its stamp, or its tombstone's.
+    pub(super) stamp: Stamp,
+    /// Whether it is a tombstone.
+    pub(super) deleted: bool,
 }
 
 /// It was not seen in time.
@@ -200,35 +218,33 @@ impl Waiting {
         goal: &Goal,
         observers: Vec<Member>,
         reply: oneshot::Sender<()>,
-        ledger: &Ledger,
     ) {
-        let mut missing = observers;
-        missing.retain(|observer| {
-            (ledger.latest(*observer, &goal.key)).is_none_or(|latest| latest < goal.at_least)
-        });
         let waiters = self.records.entry(goal.key.clone()).or_default();
         waiters.retain(RecordWaiter::is_waiting);
         waiters.push(RecordWaiter {
             goal: goal.clone(),
-            missing,
+            missing: observers,
             reply: Some(reply),
         });
         self.answer(&goal.key);
     }
 
-    pub(super) fn shown(&mut self, observer: Member, key: &Key, stamp: Stamp) {
-        self.on(observer, key, |goal| goal.at_least <= stamp);
+    /// An observer shows the record with this stamp.
+    pub(super) fn present(&mut self, observer: Member, key: &Key, stamp: Stamp) {
+        let enough = |want| matches!(want, Want::Present(least) if least <= stamp);
+        self.on(observer, key, enough);
     }
 
+    /// An observer does not have the record, or not any more.
     pub(super) fn absent(&mut self, observer: Member, key: &Key) {
-        self.on(observer, key, |goal| goal.or_absent);
+        self.on(observer, key, |want| want == Want::Gone);
     }
 
     pub(super) fn listed(&mut self, observer: Member, records: &BTreeMap<Key, Stamp>) {
         let keys: Vec<_> = self.records.keys().cloned().collect();
         for key in keys {
             match records.get(&key) {
-                Some(stamp) => self.shown(observer, &key, *stamp),
+                Some(stamp) => self.present(observer, &key, *stamp),
                 None => self.absent(observer, &key),
             }
         }
@@ -271,11 +287,11 @@ impl Waiting {
         }
     }
 
-    fn on(&mut self, observer: Member, key: &Key, enough: impl Fn(&Goal) -> bool) {
+    fn on(&mut self, observer: Member, key: &Key, enough: impl Fn(Want) -> bool) {
         let Some(waiters) = self.records.get_mut(key) else {
             return;
         };
-        for waiter in waiters.iter_mut().filter(|waiter| enough(&waiter.goal)) {
+        for waiter in waiters.iter_mut().filter(|waiter| enough(waiter.goal.want)) {
             waiter.missing.retain(|missing| *missing != observer);
         }
         self.answer(key);
@@ -303,5 +319,45 @@ impl Waiting {
 impl RecordWaiter {
     fn is_waiting(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const N1: Member = Member::Node(1);
+
+    /// Somebody waits until node-1 has the record `a` as wanted.
+    fn waiting(want: Want) -> (Waiting, oneshot::Receiver<()>) {
+        let (reply, seen) = oneshot::channel();
+        let goal = Goal {
+            key: Key::vertex("a"),
+            want,
+        };
+        let mut waiting = Waiting::default();
+        waiting.for_record(&goal, vec![N1], reply);
+        (waiting, seen)
+    }
+
+    #[test]
+    fn a_tombstone_is_not_a_record_that_is_visible() {
+        let (mut waiting, mut seen) = waiting(Want::Present(Stamp(5.0)));
+        let key = Key::vertex("a");
+        waiting.absent(N1, &key);
+        waiting.present(N1, &key, Stamp(4.0));
+        assert!(seen.try_recv().is_err());
+        waiting.present(N1, &key, Stamp(6.0));
+        assert_eq!(seen.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn a_record_that_is_there_is_not_gone_whatever_its_stamp() {
+        let (mut waiting, mut seen) = waiting(Want::Gone);
+        let key = Key::vertex("a");
+        waiting.present(N1, &key, Stamp(f64::INFINITY));
+        assert!(seen.try_recv().is_err());
+        waiting.absent(N1, &key);
+        assert_eq!(seen.try_recv(), Ok(()));
     }
 }

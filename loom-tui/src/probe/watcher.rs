@@ -7,8 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::Clock;
 use super::canary::Voice;
 use super::desk::{Command, Desk, FeedState};
+use super::waiting::Showing;
 use crate::client::feed::{Feed, FeedChange, FeedItem, FeedOptions};
-use crate::client::{Key, NodeClient, Stamp};
+use crate::client::{Key, NodeClient};
 use crate::cluster::Member;
 
 /// Watches one node until told to stop.
@@ -61,9 +62,41 @@ pub(super) async fn watch(
     }
 }
 
-fn read(change: &FeedChange, voice: &Voice) -> Option<(Key, Stamp)> {
-    match change {
-        FeedChange::Record(record) => Some((record.key()?, record.state?)),
-        FeedChange::Canary { origin, value } => Some((Key::canary(origin), voice.stamp(value)?)),
+fn read(change: &FeedChange, voice: &Voice) -> Option<Showing> {
+    Some(match change {
+        FeedChange::Record(record) => Showing {
+            key: record.key()?,
+            stamp: record.state?,
+            deleted: record.change.is_delete(),
+        },
+        FeedChange::Canary { origin, value } => Showing {
+            key: Key::canary(origin),
+            stamp: voice.stamp(value)?,
+            deleted: false,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Stamp;
+
+    #[test]
+    fn a_deletion_is_told_as_one() {
+        let voice = Voice::new();
+        for (change, deleted) in [
+            ("node_deleted", true),
+            ("edge_deleted", true),
+            ("node_updated", false),
+        ] {
+            let text = format!(
+                r#"{{"type":"{change}","timestamp":1,"nodeId":"a","edgeId":"a","state":5}}"#
+            );
+            let change = FeedChange::Record(Box::new(serde_json::from_str(&text).unwrap()));
+            let showing = read(&change, &voice).unwrap();
+            assert_eq!(showing.deleted, deleted, "{text}");
+            assert_eq!(showing.stamp, Stamp(5.0));
+        }
     }
 }

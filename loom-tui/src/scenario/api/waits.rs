@@ -7,9 +7,8 @@ use rhai::{Dynamic, EvalAltResult, NativeCallContext, Position};
 
 use super::values::{Node, Span, id, ms, span};
 use super::{Api, Doc, Group};
-use crate::client::Stamp;
 use crate::cluster::Member;
-use crate::probe::{Goal, NotSeen};
+use crate::probe::{Goal, NotSeen, Want};
 use crate::scenario::host::{Host, spoken};
 use crate::scenario::settle;
 use crate::scenario::trouble::Trouble;
@@ -73,7 +72,7 @@ pub(super) fn register(api: &mut Api<'_>) {
                 &id(&which)?,
                 &up,
                 span(&within)?,
-                Want::Visible,
+                State::Visible,
                 at,
             )?)
         },
@@ -87,7 +86,7 @@ pub(super) fn register(api: &mut Api<'_>) {
                 &id(&which)?,
                 &[node.member],
                 within,
-                Want::Visible,
+                State::Visible,
                 at,
             )?)
         },
@@ -103,7 +102,7 @@ pub(super) fn register(api: &mut Api<'_>) {
                 &id(&which)?,
                 &up,
                 span(&within)?,
-                Want::Gone,
+                State::Gone,
                 at,
             )?)
         },
@@ -170,7 +169,7 @@ pub(super) fn register(api: &mut Api<'_>) {
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Want {
+enum State {
     Visible,
     Gone,
 }
@@ -180,30 +179,17 @@ fn await_shown(
     id: &str,
     on: &[Member],
     within: Duration,
-    want: Want,
+    state: State,
     at: Position,
 ) -> Result<f64, Trouble> {
     let known = host.known(id);
-    let goal = match want {
-        Want::Visible => Goal {
-            key: known.key,
-            at_least: known.stamp,
-            or_absent: false,
-        },
-        Want::Gone => Goal {
-            key: known.key,
-            // A delete this run did shows with its stamp; anybody else's shows as absence.
-            at_least: if known.stamp.0.is_finite() {
-                known.stamp
-            } else {
-                Stamp(f64::INFINITY)
-            },
-            or_absent: true,
-        },
+    let (want, what) = match state {
+        State::Visible => (Want::Present(known.stamp), "is visible"),
+        State::Gone => (Want::Gone, "is gone"),
     };
-    let what = match want {
-        Want::Visible => "is visible",
-        Want::Gone => "is gone",
+    let goal = Goal {
+        key: known.key,
+        want,
     };
     let begun = Instant::now();
     let seen = host.wait(host.probe.await_shown(&goal, on, within))?;
