@@ -48,6 +48,8 @@ pub struct Evidence {
     pub claims: Claims,
     /// Members that ended although nobody asked for it: who, and how.
     pub crashes: Vec<String>,
+    /// Events of the cluster that nobody heard: one may have been a crash.
+    pub events_missed: u64,
     /// Why the cluster was still busy when the final states were read; `None` when it was quiet.
     pub not_quiet: Option<String>,
     /// Whether there were more writes than could be followed.
@@ -63,6 +65,9 @@ pub struct FinalState {
     pub records: BTreeMap<Key, Held>,
     /// Writes it holds back because they are stamped in its future.
     pub deferred: u64,
+    /// Whether it went on changing however often it was read: then digest and records are not of
+    /// one moment.
+    pub moving: bool,
 }
 
 /// Whose records are in the cluster.

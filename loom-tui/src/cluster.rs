@@ -131,7 +131,8 @@ pub struct ClusterEvent {
 
 /// The backend could not do what was asked: the rig's failure, never the cluster's.
 ///
-/// A run that ends in one of these exits with 255, not with "failed".
+/// A run that ends in one of these exits with 255, not with "failed", unless it was a refusal:
+/// then the script asked for something that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{doing}: {reason}; {next_step}")]
 pub struct RigError {
@@ -141,6 +142,10 @@ pub struct RigError {
     pub reason: String,
     /// What a person can do about it.
     pub next_step: String,
+    /// Whether nothing is broken: what was asked makes no sense as things are, such as suspending
+    /// a dead member, and nothing was done.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// A place where clusters run.

@@ -48,6 +48,9 @@ pub struct Op {
     /// HAM state of the record in the answer, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<f64>,
+    /// Which fault of the run this is an end of, counted from 1: both ends have the same number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<u64>,
 }
 
 /// Where an operation stands.
@@ -244,6 +247,7 @@ mod tests {
             node: Some(Member::Node(2)),
             key: Some(Key::vertex("a")),
             state: Some(1_795_409_947_056.001),
+            fault: None,
         };
         let line = serde_json::to_string(&op).unwrap();
         assert_eq!(
@@ -255,7 +259,7 @@ mod tests {
 
     #[test]
     fn a_fault_is_done_by_the_nemesis() {
-        let line = r#"{"index":0,"time":7,"process":"nemesis","type":"info","f":"kill","value":"node-2","node":"node-2"}"#;
+        let line = r#"{"index":0,"time":7,"process":"nemesis","type":"info","f":"kill","value":"node-2","node":"node-2","fault":1}"#;
         let op: Op = serde_json::from_str(line).unwrap();
         assert_eq!(op.process, Process::Nemesis);
         assert!(op.f.is_fault() && !op.f.is_write());

@@ -16,6 +16,7 @@ pub mod settle;
 pub mod story;
 pub mod suggest;
 pub mod trouble;
+pub mod witness;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

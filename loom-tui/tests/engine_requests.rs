@@ -116,6 +116,7 @@ impl ClusterBackend for Fake {
                     doing: format!("start {member}"),
                     reason: "the port is taken".to_owned(),
                     next_step: "free it".to_owned(),
+                    refused: false,
                 });
             }
         }
@@ -169,6 +170,7 @@ impl ClusterBackend for Fake {
                 doing: "cut relay".to_owned(),
                 reason: "the relay has no link of its own".to_owned(),
                 next_step: "name a node".to_owned(),
+                refused: false,
             });
         }
         self.called("link", Some(node)).await;
@@ -236,6 +238,7 @@ impl ScenarioRunner for Player {
                     doing: "play".to_owned(),
                     reason: "no".to_owned(),
                     next_step: "none".to_owned(),
+                    refused: false,
                 });
             }
         }

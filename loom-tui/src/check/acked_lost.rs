@@ -3,10 +3,13 @@
 //! In set-full's words, a write is *stable* when every node ends with it, *lost* when it was seen
 //! somewhere and some node ends without it, *never-read* when nobody ever showed it, and *stale*
 //! when it is stable but a read that began after its acknowledgement still missed it.
+//!
+//! Where others write too, they may have deleted what this run wrote under an id of theirs: only
+//! records with ids of this run's own are judged there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::keys::name;
+use super::keys::{KeyHistory, name};
 use super::reasons::{Reasons, count};
 use super::version::Version;
 use super::{Evidence, Finding, Keys};
@@ -20,8 +23,19 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
     let reads = Reads::of(&evidence.attempts);
     let mut reasons = Reasons::default();
     let (mut stable, mut lost, mut never_read, mut stale) = (0, 0, 0, 0);
-    let mut stale_worst_ns = 0;
-    for (key, history) in keys {
+    let mut stalest: Option<Missed> = None;
+    let owned = |key: &Key| evidence.scope.owns(key);
+    if evidence.finals.is_empty() {
+        // Nobody looked: nothing is known to be stable.
+        for why in &evidence.unread {
+            reasons.add(|| why.clone());
+        }
+        let acked: usize = keys.values().map(|history| history.acked.len()).sum();
+        let writes = count(acked, "acknowledged write");
+        let summary = format!("{writes}, and no node's final state could be read");
+        return reasons.finding("acked_lost", Verdict::Unknown, summary);
+    }
+    for (key, history) in keys.iter().filter(|(key, _)| owned(key)) {
         for (attempt, version) in &history.acked {
             let missing: Vec<Member> = evidence
                 .finals
@@ -34,9 +48,9 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
                 .collect();
             if missing.is_empty() {
                 stable += 1;
-                if let Some(late) = reads.missed_after(key, attempt) {
+                if let Some(missed) = reads.missed_after(key, attempt, history) {
                     stale += 1;
-                    stale_worst_ns = stale_worst_ns.max(late);
+                    stalest = stalest.max(Some(missed));
                 }
                 continue;
             }
@@ -53,19 +67,27 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
     let writes = count(stable + lost + never_read, "acknowledged write");
     let mut summary =
         format!("{writes}: {stable} stable, {lost} lost, {never_read} never-read, {stale} stale");
-    if stale > 0 {
-        let worst_ms = stale_worst_ns as f64 / 1e6;
-        summary.push_str(&format!(" (worst by {worst_ms:.1} ms)"));
+    if let Some(Missed { late_ns, on }) = stalest {
+        let worst_ms = late_ns as f64 / 1e6;
+        summary.push_str(&format!(" (worst by {worst_ms:.1} ms on {on})"));
     }
-    reasons.verdict("acked_lost", Verdict::Fail, summary)
+    let foreign = keys.keys().filter(|key| !owned(key)).count();
+    if foreign > 0 {
+        let records = count(foreign, "record");
+        summary.push_str(&format!("; {records} with others' ids not judged"));
+    }
+    if reasons.found() > 0 {
+        return reasons.finding("acked_lost", Verdict::Fail, summary);
+    }
+    // Stable on those that could be read; nobody knows about the others.
+    for why in &evidence.unread {
+        reasons.add(|| why.clone());
+    }
+    reasons.verdict("acked_lost", Verdict::Unknown, summary)
 }
 
 /// Whether a node that holds `held` still has the effect of a write.
-fn survives(
-    written: &Version,
-    held: Option<&Version>,
-    history: &super::keys::KeyHistory<'_>,
-) -> bool {
+fn survives(written: &Version, held: Option<&Version>, history: &KeyHistory<'_>) -> bool {
     match held {
         Some(held) => held.contest(written).is_ge(),
         // Absence has no state to compare: some delete must explain it.
@@ -80,10 +102,19 @@ fn survives(
     }
 }
 
+/// A read that missed an acknowledged write.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Missed {
+    /// How long after the acknowledgement it began.
+    late_ns: u64,
+    /// Which node was asked.
+    on: Member,
+}
+
 /// What reads showed, by record.
 struct Reads<'a> {
-    /// When each read of a record that found nothing began.
-    empty: BTreeMap<&'a Key, Vec<u64>>,
+    /// When each read of a record that found nothing began, and where.
+    empty: BTreeMap<&'a Key, Vec<(u64, Member)>>,
     /// Every (record, answer) that a read showed.
     shown: BTreeSet<(&'a Key, &'a str)>,
 }
@@ -95,27 +126,41 @@ impl<'a> Reads<'a> {
             shown: BTreeSet::new(),
         };
         for attempt in attempts.iter().filter(|read| read.action == Action::Get) {
-            let (Some(key), Outcome::Ok { answer, .. }) = (&attempt.key, &attempt.outcome) else {
+            let (Some(key), Some(on), Outcome::Ok { answer, .. }) =
+                (&attempt.key, attempt.node, &attempt.outcome)
+            else {
                 continue;
             };
             match answer {
                 Some(answer) => {
                     reads.shown.insert((key, answer.text()));
                 }
-                None => reads.empty.entry(key).or_default().push(attempt.began),
+                None => reads
+                    .empty
+                    .entry(key)
+                    .or_default()
+                    .push((attempt.began, on)),
             }
         }
         reads
     }
 
-    /// How long after its acknowledgement the last read that missed the write began.
-    fn missed_after(&self, key: &Key, write: &Attempt) -> Option<u64> {
+    /// The last read that began after the acknowledgement of a write, and missed it: unless a
+    /// delete that had begun by then explains what it found.
+    fn missed_after(&self, key: &Key, write: &Attempt, history: &KeyHistory<'_>) -> Option<Missed> {
         if write.action.is_delete() {
             return None;
         }
         let acked = write.ended?;
-        let last = self.empty.get(key)?.iter().max()?;
-        last.checked_sub(acked).filter(|late| *late > 0)
+        let deleted = history.deletes_began().min().unwrap_or(u64::MAX);
+        let empty = self.empty.get(key)?.iter();
+        empty
+            .filter(|(began, _)| *began < deleted)
+            .filter_map(|(began, on)| {
+                let late_ns = began.checked_sub(acked).filter(|late| *late > 0)?;
+                Some(Missed { late_ns, on: *on })
+            })
+            .max()
     }
 
     fn showed(&self, key: &Key, version: &Version) -> bool {
@@ -217,9 +262,58 @@ mod tests {
         let finding = finding(run);
         assert_eq!(finding.verdict, Verdict::Pass);
         assert!(
-            finding.summary.contains("1 stale (worst by"),
+            finding
+                .summary
+                .contains("1 stale (worst by 0.0 ms on node-2)"),
             "{}",
             finding.summary
+        );
+    }
+
+    #[test]
+    fn what_was_deleted_is_not_stale() {
+        let mut run = Run::new();
+        run.create(1, "a", 10.0);
+        run.delete(1, "a", 20.0);
+        run.get(2, "a", None);
+        let finding = finding(run);
+        assert!(finding.summary.contains("0 stale"), "{}", finding.summary);
+    }
+
+    #[test]
+    fn what_nobody_looked_at_is_not_stable() {
+        let mut run = Run::new();
+        run.create(1, "a", 10.0);
+        let mut evidence = run.evidence();
+        evidence.finals.clear();
+        evidence.unread = vec!["node-1 could not be read: no answer".to_owned()];
+        let finding = judge(&evidence, &by_key(&evidence.attempts));
+        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert!(!finding.summary.contains("stable"), "{}", finding.summary);
+
+        // Of three nodes, one could not be read.
+        let mut run = Run::new();
+        let held = run.create(1, "a", 10.0);
+        run.everywhere("a", &held);
+        let mut evidence = run.evidence();
+        evidence.finals.remove(&Member::Node(3));
+        evidence.unread = vec!["node-3 could not be read: no answer".to_owned()];
+        let finding = judge(&evidence, &by_key(&evidence.attempts));
+        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.reasons, evidence.unread);
+    }
+
+    #[test]
+    fn what_others_may_have_deleted_is_not_judged() {
+        let mut run = Run::new();
+        run.shared("r7-");
+        run.create(1, "theirs", 10.0);
+        let finding = finding(run);
+        assert_eq!(finding.verdict, Verdict::Pass);
+        assert_eq!(
+            finding.summary,
+            "0 acknowledged writes: 0 stable, 0 lost, 0 never-read, 0 stale; \
+             1 record with others' ids not judged"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A member may only end when somebody ends it.
+//! A member may only end when somebody ends it. Events nobody heard may have been such ends.
 
 use super::reasons::{Reasons, count};
 use super::{Evidence, Finding};
@@ -11,7 +11,18 @@ pub fn judge(evidence: &Evidence) -> Finding {
         reasons.add(|| crash.clone());
     }
     let summary = format!("{} nobody asked for", count(evidence.crashes.len(), "exit"));
-    reasons.verdict("crashes", Verdict::Fail, summary)
+    let verdict = match (evidence.crashes.len(), evidence.events_missed) {
+        (0, 0) => Verdict::Pass,
+        (0, _) => Verdict::Unknown,
+        _ => Verdict::Fail,
+    };
+    if evidence.events_missed > 0 {
+        reasons.add(|| {
+            let missed = evidence.events_missed;
+            format!("{missed} events of the cluster came too fast to be heard: one may be a crash")
+        });
+    }
+    reasons.finding("crashes", verdict, summary)
 }
 
 #[cfg(test)]
@@ -28,5 +39,16 @@ mod tests {
         assert_eq!(finding.verdict, Verdict::Fail);
         assert_eq!(finding.reasons, evidence.crashes);
         assert_eq!(judge(&Evidence::default()).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn events_nobody_heard_leave_the_run_unknown() {
+        let mut evidence = Evidence {
+            events_missed: 3,
+            ..Evidence::default()
+        };
+        assert_eq!(judge(&evidence).verdict, Verdict::Unknown);
+        evidence.crashes.push("node-2 exited".to_owned());
+        assert_eq!(judge(&evidence).verdict, Verdict::Fail);
     }
 }

@@ -30,6 +30,15 @@ impl KeyHistory<'_> {
             .max_by(|a, b| a.contest(b))
     }
 
+    /// When each delete that may have happened began.
+    pub fn deletes_began(&self) -> impl Iterator<Item = u64> + '_ {
+        let acked = self.acked.iter().map(|(attempt, _)| *attempt);
+        acked
+            .chain(self.unknown.iter().copied())
+            .filter(|attempt| attempt.action.is_delete())
+            .map(|attempt| attempt.began)
+    }
+
     /// Whether this is what an acknowledged write made.
     pub fn was_acked(&self, version: &Version) -> bool {
         self.acked.iter().any(|(_, acked)| acked == version)

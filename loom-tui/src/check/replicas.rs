@@ -1,9 +1,13 @@
 //! In the end all replicas are identical: equal digests and equal records.
+//!
+//! On a cluster others use too, digests are moved by their writes: only this run's own records are
+//! compared there. A node that changes while it is read is not compared by what cannot have been of
+//! one moment: that is unknown, never a difference.
 
 use std::collections::BTreeSet;
 
 use super::reasons::{Reasons, count};
-use super::{Evidence, Finding};
+use super::{Evidence, FinalState, Finding, Scope};
 use crate::snapshot::Verdict;
 
 /// Compares every node with the first.
@@ -17,11 +21,14 @@ pub fn judge(evidence: &Evidence) -> Finding {
         let summary = "no node's final state could be read".to_owned();
         return reasons.finding("replicas", Verdict::Unknown, summary);
     };
+    let shared = matches!(evidence.scope, Scope::Shared { .. });
+    // Own records stand still once the run's own writes have ended, whoever else writes.
+    let judged = |state: &FinalState| shared || !(base.moving || state.moving);
     let mut differing = 0;
-    for (member, state) in states {
+    for (member, state) in states.filter(|(_, state)| judged(state)) {
         let found = reasons.found();
         let keys: BTreeSet<_> = base.records.keys().chain(state.records.keys()).collect();
-        for key in keys {
+        for key in keys.into_iter().filter(|key| evidence.scope.owns(key)) {
             let what = match (base.records.get(key), state.records.get(key)) {
                 (Some(_), None) => format!("only on {first}"),
                 (None, Some(_)) => format!("only on {member}"),
@@ -35,7 +42,7 @@ pub fn judge(evidence: &Evidence) -> Finding {
             differing += 1;
             reasons.add(|| format!("{key} is {what}"));
         }
-        if reasons.found() == found && base.digest != state.digest {
+        if !shared && reasons.found() == found && base.digest != state.digest {
             let (a, b) = (short(&base.digest), short(&state.digest));
             reasons.add(|| {
                 format!(
@@ -46,7 +53,8 @@ pub fn judge(evidence: &Evidence) -> Finding {
         }
     }
     for (member, state) in &evidence.finals {
-        if state.deferred > 0 {
+        // Whose they are is not known.
+        if state.deferred > 0 && !shared {
             reasons.add(|| {
                 let writes = count(state.deferred as usize, "write");
                 format!("{member} still holds back {writes} stamped in its future")
@@ -59,18 +67,28 @@ pub fn judge(evidence: &Evidence) -> Finding {
     let summary = if differing > 0 {
         format!("{} differ", count(differing, "record"))
     } else {
-        let records = count(base.records.len(), "record");
+        let own = base.records.keys().filter(|key| evidence.scope.owns(key));
+        let records = count(own.count(), "record");
         let nodes = count(evidence.finals.len(), "node");
-        format!("{records} on {nodes}, digest {}", short(&base.digest))
+        let digest = if shared {
+            "digests are others' too".to_owned()
+        } else {
+            format!("digest {}", short(&base.digest))
+        };
+        format!("{records} on {nodes}, {digest}")
     };
-    if reasons.found() > 0 || evidence.unread.is_empty() {
-        return reasons.verdict("replicas", Verdict::Fail, summary);
+    if reasons.found() > 0 {
+        return reasons.finding("replicas", Verdict::Fail, summary);
     }
-    // Those that were read agree; nobody knows about the others.
+    // Those that could be read agree; nobody knows about the others.
     for why in &evidence.unread {
         reasons.add(|| why.clone());
     }
-    reasons.finding("replicas", Verdict::Unknown, summary)
+    let moving = evidence.finals.iter().filter(|(_, state)| state.moving);
+    for (member, _) in moving.filter(|_| !shared) {
+        reasons.add(|| format!("{member} went on changing while it was read"));
+    }
+    reasons.verdict("replicas", Verdict::Unknown, summary)
 }
 
 /// Enough of a digest for people to compare.
@@ -112,6 +130,43 @@ mod tests {
         run.everywhere("a", &held);
         run.final_state(2).deferred = 1;
         assert_eq!(judge(&run.evidence()).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_node_that_changed_while_it_was_read_is_unknown_not_different() {
+        let mut run = Run::new();
+        let held = run.create(1, "a", 10.0);
+        run.on(1, "a", &held);
+        run.on(2, "a", &held);
+        run.final_state(3).moving = true;
+        let finding = judge(&run.evidence());
+        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(
+            finding.reasons,
+            ["node-3 went on changing while it was read"]
+        );
+    }
+
+    #[test]
+    fn what_others_write_meanwhile_is_no_difference_of_this_run() {
+        let mut run = Run::new();
+        run.shared("r7-");
+        let held = run.create(1, "r7-1", 10.0);
+        run.everywhere("r7-1", &held);
+        // Somebody else's write has reached one node only, and another is on its way.
+        let theirs = run.version(1, "theirs", 20.0);
+        run.on(1, "theirs", &theirs);
+        run.final_state(1).moving = true;
+        run.final_state(2).deferred = 1;
+        let finding = judge(&run.evidence());
+        assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+
+        let mut run = Run::new();
+        run.shared("r7-");
+        let held = run.create(1, "r7-1", 10.0);
+        run.on(1, "r7-1", &held);
+        let finding = judge(&run.evidence());
+        assert_eq!(finding.verdict, Verdict::Fail, "its own must be identical");
     }
 
     #[test]

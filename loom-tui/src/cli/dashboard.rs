@@ -184,6 +184,7 @@ impl Launch for OwnCluster {
             doing: "opening the control socket".to_owned(),
             reason: error.to_string(),
             next_step: "then try again".to_owned(),
+            refused: false,
         })?;
         Ok(cluster)
     }

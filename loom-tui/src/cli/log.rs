@@ -49,6 +49,7 @@ pub(super) async fn logs(args: LogArgs, control: &Path) -> Result<Exit, CliError
             doing: format!("show the log of {member}"),
             reason: format!("this cluster has the relay and {} nodes", logs.len() - 1),
             next_step: "name one of them".to_owned(),
+            refused: false,
         }));
     }
     // Where the file ends now: what follows is not in the tail, or is repeated once at most.

@@ -68,6 +68,8 @@ pub(super) enum Signal {
 pub(super) struct Refusal {
     pub(super) reason: String,
     pub(super) next_step: &'static str,
+    /// Whether the wish makes no sense as things are; otherwise something is broken.
+    pub(super) senseless: bool,
 }
 
 /// How long things may take.
@@ -202,7 +204,7 @@ impl<W> Lifecycle<W> {
     }
 
     fn on_stop(&mut self, who: W, now: Instant, actions: &mut Vec<Action<W>>) {
-        self.fail_starts("it was stopped before it answered", actions);
+        self.give_up_starts("it was stopped before it answered", actions);
         match self.state {
             State::Down { .. } => actions.push(Action::Settle(who, Ok(()))),
             State::Ending { .. } => self.ends.push(who),
@@ -223,7 +225,7 @@ impl<W> Lifecycle<W> {
     }
 
     fn on_kill(&mut self, who: W, now: Instant, actions: &mut Vec<Action<W>>) {
-        self.fail_starts("it was killed before it answered", actions);
+        self.give_up_starts("it was killed before it answered", actions);
         match self.state {
             State::Down { .. } => actions.push(Action::Settle(who, Ok(()))),
             State::Ending {
@@ -351,7 +353,7 @@ impl<W> Lifecycle<W> {
                 let until = None;
                 self.state = State::Ending { how, was, until };
                 let refused = self.ends.drain(..).map(|who| {
-                    let outcome = refuse("the kernel has not ended it yet", SEE_LOG);
+                    let outcome = fail("the kernel has not ended it yet");
                     Action::Settle(who, outcome)
                 });
                 actions.extend(refused);
@@ -377,11 +379,14 @@ impl<W> Lifecycle<W> {
     }
 
     fn fail_starts(&mut self, reason: &str, actions: &mut Vec<Action<W>>) {
-        let failed = self
-            .starts
-            .drain(..)
-            .map(|who| Action::Settle(who, refuse(reason, SEE_LOG)));
-        actions.extend(failed);
+        let starts = self.starts.drain(..);
+        actions.extend(starts.map(|who| Action::Settle(who, fail(reason))));
+    }
+
+    /// Somebody else wished the opposite.
+    fn give_up_starts(&mut self, reason: &str, actions: &mut Vec<Action<W>>) {
+        let starts = self.starts.drain(..);
+        actions.extend(starts.map(|who| Action::Settle(who, refuse(reason, SEE_LOG))));
     }
 }
 
@@ -392,9 +397,20 @@ fn announce<W>(what: &str) -> Action<W> {
     }
 }
 
+/// The wish makes no sense.
 fn refuse(reason: &str, next_step: &'static str) -> Result<(), Refusal> {
     Err(Refusal {
         reason: reason.to_owned(),
         next_step,
+        senseless: true,
+    })
+}
+
+/// The wish makes sense and cannot be fulfilled.
+fn fail(reason: &str) -> Result<(), Refusal> {
+    Err(Refusal {
+        reason: reason.to_owned(),
+        next_step: SEE_LOG,
+        senseless: false,
     })
 }

@@ -60,6 +60,7 @@ impl LocalCluster {
                 doing: "open a local cluster".to_owned(),
                 reason: format!("{} nodes are asked for", config.nodes),
                 next_step: format!("ask for 1 to {NODES_MAX}"),
+                refused: false,
             });
         }
         let folder = config.folder.clone();
@@ -71,6 +72,7 @@ impl LocalCluster {
                 reason: format!("{} (folder {})", error, folder.display()),
                 next_step: "check that the folder can be written, or name another with --data-dir"
                     .to_owned(),
+                refused: false,
             })
     }
 
@@ -149,6 +151,7 @@ impl LocalCluster {
             doing: format!("{doing} {member}"),
             reason: format!("this cluster has the relay and {} nodes", self.config.nodes),
             next_step: "name one of them, or start a cluster with more --nodes".to_owned(),
+            refused: true,
         })
     }
 
@@ -160,6 +163,7 @@ impl LocalCluster {
                 doing,
                 reason: "the cluster was shut down".to_owned(),
                 next_step: "start a new one".to_owned(),
+                refused: false,
             });
         }
         let (reply, settled) = oneshot::channel();
@@ -251,6 +255,7 @@ impl ClusterBackend for LocalCluster {
                 doing: "set the link of the relay".to_owned(),
                 reason: "links belong to nodes, each has one to the relay".to_owned(),
                 next_step: "cut the nodes you want, or suspend the relay".to_owned(),
+                refused: true,
             });
         }
         let (reply, set) = oneshot::channel();
@@ -305,6 +310,7 @@ fn gone(doing: &str) -> RigError {
         doing: doing.to_owned(),
         reason: "the cluster is being dropped".to_owned(),
         next_step: "start a new one".to_owned(),
+        refused: false,
     }
 }
 

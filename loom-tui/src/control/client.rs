@@ -127,6 +127,7 @@ impl Client {
             doing: doing.clone(),
             reason: reason.to_owned(),
             next_step: "see with `loom-tui status` whether it still runs".to_owned(),
+            refused: false,
         };
         let (answer, answered) = oneshot::channel();
         let lost = |_| failed("the connection to it is lost");

@@ -197,6 +197,7 @@ fn not_understood(error: &serde_json::Error) -> Said {
             doing: "read a request".to_owned(),
             reason: error.to_string(),
             next_step: "send one JSON object per line, as the control module describes".to_owned(),
+            refused: false,
         },
     }
 }

@@ -110,24 +110,29 @@ pub fn pair(ops: &[Op]) -> Vec<Attempt> {
     attempts
 }
 
-/// The faults of a history, each at the moment it had taken hold.
+/// The faults of a history, each at the moment it had taken hold, in that order. One without an
+/// end may have taken hold or not; it counts as not done, from when it began.
 pub fn faults(ops: &[Op]) -> Vec<Fault> {
-    let mut faults = Vec::new();
-    let mut begun: BTreeMap<(Action, Option<Member>), u32> = BTreeMap::new();
+    let mut faults: Vec<Fault> = Vec::new();
+    // Both ends are `info`, and several may be under way at once: each has a number of its own.
+    let mut open: BTreeMap<u64, usize> = BTreeMap::new();
     for op in ops.iter().filter(|op| op.process == Process::Nemesis) {
-        // Both ends are `info`; every second one of a kind is the end.
-        let ends = begun.entry((op.f, op.node)).or_default();
-        *ends += 1;
-        if (*ends).is_multiple_of(2) {
+        let Some(number) = op.fault else { continue };
+        if let Some(at) = open.remove(&number) {
+            faults[at].time = op.time;
+            faults[at].error = op.error.as_deref().map(str::to_owned);
+        } else {
+            open.insert(number, faults.len());
             faults.push(Fault {
                 action: op.f,
                 member: op.node,
                 value: op.value.clone(),
                 time: op.time,
-                error: op.error.as_deref().map(str::to_owned),
+                error: Some("it never ended".to_owned()),
             });
         }
     }
+    faults.sort_by_key(|fault| fault.time);
     faults
 }
 
@@ -147,6 +152,16 @@ mod tests {
             node: Some(Member::Node(1)),
             key: None,
             state: None,
+            fault: None,
+        }
+    }
+
+    fn nemesis(f: Action, fault: u64, time: u64) -> Op {
+        Op {
+            process: Process::Nemesis,
+            f,
+            fault: Some(fault),
+            ..op(0, OpType::Info, time)
         }
     }
 
@@ -167,21 +182,43 @@ mod tests {
 
     #[test]
     fn a_fault_counts_from_when_it_had_taken_hold() {
-        let nemesis = |f, time| Op {
-            process: Process::Nemesis,
-            f,
-            ..op(0, OpType::Info, time)
-        };
         let faults = faults(&[
-            nemesis(Action::Cut, 10),
-            nemesis(Action::Cut, 12),
-            nemesis(Action::Heal, 30),
-            nemesis(Action::Heal, 31),
+            nemesis(Action::Cut, 1, 10),
+            nemesis(Action::Cut, 1, 12),
+            nemesis(Action::Heal, 2, 30),
+            nemesis(Action::Heal, 2, 31),
         ]);
         let times: Vec<_> = faults
             .iter()
             .map(|fault| (fault.action, fault.time))
             .collect();
         assert_eq!(times, [(Action::Cut, 12), (Action::Heal, 31)]);
+    }
+
+    #[test]
+    fn faults_at_the_same_time_keep_their_own_ends() {
+        let refused = Op {
+            error: Some("it is not running".into()),
+            ..nemesis(Action::Suspend, 1, 14)
+        };
+        let faults = faults(&[
+            nemesis(Action::Suspend, 1, 10),
+            nemesis(Action::Suspend, 2, 11),
+            nemesis(Action::Suspend, 2, 13),
+            refused,
+            nemesis(Action::Kill, 3, 20),
+        ]);
+        let told: Vec<_> = faults
+            .iter()
+            .map(|fault| (fault.action, fault.time, fault.error.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (Action::Suspend, 13, None),
+                (Action::Suspend, 14, Some("it is not running")),
+                (Action::Kill, 20, Some("it never ended")),
+            ]
+        );
     }
 }

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -25,6 +27,8 @@ pub struct Recorder {
     queue: mpsc::Sender<Op>,
     processes: Processes,
     epoch: Instant,
+    /// Faults so far.
+    faults: Arc<AtomicU64>,
 }
 
 /// The writing end's thread; joined to get the whole history.
@@ -47,6 +51,7 @@ impl Recorder {
             queue,
             processes: Processes::default(),
             epoch: Instant::now(),
+            faults: Arc::default(),
         };
         Ok((recorder, Writer(thread)))
     }
@@ -81,6 +86,7 @@ impl Recorder {
             node: Some(asked.node),
             key: asked.key,
             state: None,
+            fault: None,
         };
         self.put(op.clone()).await;
         op.value = None;
@@ -91,27 +97,31 @@ impl Recorder {
         }
     }
 
-    /// Records one end of a fault: before it is injected and after.
-    pub async fn fault(
+    /// Records that a fault is about to be injected; that it was is told to what this returns.
+    pub async fn inject(
         &self,
         action: Action,
         member: Option<Member>,
         value: Option<Json>,
-        error: Option<String>,
-    ) {
-        self.put(Op {
+    ) -> Injecting {
+        let op = Op {
             index: 0,
             time: self.now(),
             process: Process::Nemesis,
             kind: OpType::Info,
             f: action,
             value,
-            error: error.map(Cow::Owned),
+            error: None,
             node: member,
             key: None,
             state: None,
-        })
-        .await;
+            fault: Some(1 + self.faults.fetch_add(1, Ordering::Relaxed)),
+        };
+        self.put(op.clone()).await;
+        Injecting {
+            recorder: self.clone(),
+            op,
+        }
     }
 
     async fn put(&self, op: Op) {
@@ -131,6 +141,22 @@ pub struct Asked {
     pub key: Option<Key>,
     /// The request's body or filter.
     pub value: Option<Json>,
+}
+
+/// A fault about to take hold. Dropped without an end, it may have.
+#[derive(Debug)]
+pub struct Injecting {
+    recorder: Recorder,
+    op: Op,
+}
+
+impl Injecting {
+    /// Records that it has taken hold, or why it could not be injected.
+    pub async fn done(mut self, error: Option<String>) {
+        self.op.time = self.recorder.now();
+        self.op.error = error.map(Cow::Owned);
+        self.recorder.put(self.op).await;
+    }
 }
 
 /// An operation under way.
@@ -287,7 +313,7 @@ mod tests {
         let (recorder, writer) = Recorder::create(&folder.path().join("h")).unwrap();
         let count = QUEUE_CAP * 3;
         for _ in 0..count {
-            recorder.fault(Action::Kill, None, None, None).await;
+            drop(recorder.inject(Action::Kill, None, None).await);
         }
         drop(recorder);
         assert_eq!(writer.finish().await.unwrap().len(), count);

@@ -50,6 +50,8 @@ pub struct Host {
     pub file: String,
     /// What every id this run makes begins with.
     pub prefix: String,
+    /// Whether others use the cluster too.
+    pub shared: bool,
     /// What the script said so far.
     pub said: Said,
     known: Mutex<BTreeMap<String, Known>>,
@@ -113,6 +115,8 @@ pub struct Parts {
     pub file: String,
     /// See [`Host::prefix`].
     pub prefix: String,
+    /// See [`Host::shared`].
+    pub shared: bool,
 }
 
 impl Host {
@@ -130,6 +134,7 @@ impl Host {
             seed: parts.seed,
             file: parts.file,
             prefix: parts.prefix,
+            shared: parts.shared,
             said: Said::default(),
             known: Mutex::default(),
             ids: AtomicU64::new(1),
@@ -235,7 +240,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`Trouble::Rig`] when the backend cannot do it.
+    /// [`Trouble::Refused`] when it makes no sense as things are, [`Trouble::Rig`] when the backend
+    /// cannot do it.
     pub fn fault(
         &self,
         action: Action,
@@ -257,14 +263,16 @@ impl Host {
         // Carried through even when the run is stopped: half a fault could not be mended. Backends
         // are bounded in time.
         let done = self.runtime.block_on(async {
-            let recorder = &self.recorder;
-            recorder.fault(action, member, value.clone(), None).await;
+            let injecting = self.recorder.inject(action, member, value).await;
             let done = work.await;
             let error = done.as_ref().err().map(ToString::to_string);
-            recorder.fault(action, member, value, error).await;
+            injecting.done(error).await;
             done
         });
-        done.map_err(Trouble::Rig)
+        done.map_err(|error| match error.refused {
+            true => Trouble::Refused(error.to_string()),
+            false => Trouble::Rig(error),
+        })
     }
 
     /// Remembers what was written, so that it can be waited for by its id alone.

@@ -42,12 +42,14 @@ impl ScenarioRunner for LiveScenarios {
             doing: format!("run {name}"),
             reason: error.to_string(),
             next_step: "choose one of the list".to_owned(),
+            refused: false,
         })?;
         let folder = RunFolder::create(&self.runs, &scenario.name, SystemTime::now());
         let folder = folder.map_err(|error| RigError {
             doing: format!("make a folder for the run in {}", self.runs.display()),
             reason: error.to_string(),
             next_step: "start the dashboard where it can write".to_owned(),
+            refused: false,
         })?;
         let report = play(Play {
             scenario: &scenario,

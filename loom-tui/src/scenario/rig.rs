@@ -124,6 +124,7 @@ impl Rig {
             doing: "watch the cluster".to_owned(),
             reason: error.to_string(),
             next_step: "start a smaller cluster".to_owned(),
+            refused: false,
         })?;
         Ok(Self {
             backend,
@@ -151,6 +152,7 @@ pub async fn await_ready(probe: &Probe) -> Result<(), RigError> {
                 doing: "wait until every node is connected".to_owned(),
                 reason: format!("after {CONNECTED_WITHIN:?}: {}", waiting.join("; ")),
                 next_step: "look at the members' logs, and heal what is cut".to_owned(),
+                refused: false,
             });
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use super::host::{Host, Parts};
 use super::params::Sets;
 use super::story::Listen;
 use super::trouble::Ending;
+use super::witness::Witness;
 use super::{Scenario, engine, rig, settle};
 use crate::check::{self, Evidence, Scope, Stopped};
-use crate::cluster::{ClusterBackend, ClusterEvent, RigError};
+use crate::cluster::{ClusterBackend, RigError};
 use crate::history::attempts;
 use crate::history::{Op, Recorder};
 use crate::probe::{Class, Probe};
@@ -67,7 +67,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
     } = &play;
     let (recorder, writer) =
         Recorder::create(&folder.history()).map_err(|error| evidence(&error))?;
-    let mut events = backend.events();
+    let witness = Witness::listen(backend.events());
     let mark = probe.mark().await;
     let prefix = format!("r{:06x}-", rand::random::<u32>() & 0x00ff_ffff);
     let host = Host::new(Parts {
@@ -81,6 +81,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         seed: *seed,
         file: scenario.file.clone(),
         prefix: prefix.clone(),
+        shared: play.shared,
     });
 
     // Scenarios begin on a cluster that is whole, whatever somebody did to it before.
@@ -114,7 +115,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
     };
     let broke = broke.or(mended.err());
     let not_quiet = match broke {
-        None => settle::await_quiet(probe, within).await,
+        None => settle::await_quiet(probe, play.shared, within).await,
         Some(_) => None,
     };
     if let Some(busy) = &not_quiet {
@@ -126,7 +127,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         None => settle::read_all(probe).await,
         Some(_) => (BTreeMap::new(), Vec::new()),
     };
-    let crashes = crashes(&mut events);
+    let heard = witness.finish().await;
     drop(recorder);
     let ops = writer.finish().await.map_err(|error| evidence(&error))?;
 
@@ -142,7 +143,8 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
             Scope::Fresh
         },
         claims,
-        crashes,
+        crashes: heard.crashes,
+        events_missed: heard.missed,
         not_quiet,
         overflow: measured.is_incomplete(),
     };
@@ -194,28 +196,9 @@ async fn run_script(scenario: &Scenario, host: &Arc<Host>) -> Result<(), Ending>
             doing: "run the script".to_owned(),
             reason: format!("its thread panicked: {error}"),
             next_step: "this is a defect of Loom; the message above says where".to_owned(),
+            refused: false,
         }))
     })
-}
-
-/// Members that ended although nobody asked for it, since the run began.
-fn crashes(events: &mut broadcast::Receiver<ClusterEvent>) -> Vec<String> {
-    let mut crashes = Vec::new();
-    loop {
-        match events.try_recv() {
-            Ok(event) => {
-                let Some(member) = event.member else { continue };
-                // A port that is taken moves; nobody ended.
-                if event.unexpected && !event.what.starts_with("port ") {
-                    crashes.push(format!("{member} {}", event.what));
-                }
-            }
-            Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-            Err(broadcast::error::TryRecvError::Empty | broadcast::error::TryRecvError::Closed) => {
-                return crashes;
-            }
-        }
-    }
 }
 
 fn fault_lines(ops: &[Op]) -> Vec<FaultLine> {
@@ -237,5 +220,6 @@ fn evidence(error: &std::io::Error) -> RigError {
         reason: error.to_string(),
         next_step: "check that the runs folder can be written, or name another with --runs-dir"
             .to_owned(),
+        refused: false,
     }
 }

@@ -73,12 +73,17 @@ pub async fn digests(probe: &Probe, members: &[Member]) -> Result<Digests, Strin
 
 /// Waits until nothing is under way and these nodes' digests are equal.
 ///
+/// Where others write too (`shared`), digests may never be equal at one moment: there it is enough
+/// that every write that is followed has been shown, and that somebody else's writes move what
+/// differs. A difference that stands still is one there, too.
+///
 /// # Errors
 ///
 /// What was still different when the time was up.
 pub async fn await_converged(
     probe: &Probe,
     members: &[Member],
+    shared: bool,
     until: Instant,
 ) -> Result<(), String> {
     let left = until.saturating_duration_since(Instant::now());
@@ -86,10 +91,15 @@ pub async fn await_converged(
         .await_quiet(members, left)
         .await
         .map_err(|busy| busy.to_string())?;
+    let mut before: Option<Digests> = None;
     loop {
         let seen = digests(probe, members).await;
-        if seen.as_ref().is_ok_and(Digests::are_equal) {
-            return Ok(());
+        if let Ok(seen) = &seen {
+            let moved = before.as_ref().is_some_and(|before| before != seen);
+            if seen.are_equal() || (shared && moved) {
+                return Ok(());
+            }
+            before = Some(seen.clone());
         }
         if Instant::now() >= until {
             return Err(seen.map_or_else(|why| why, |digests| digests.difference()));
@@ -109,10 +119,10 @@ pub async fn mend(backend: &Arc<dyn ClusterBackend>, recorder: &Recorder) -> Res
         .iter()
         .any(|status| !status.link.is_clear() || status.life == Life::Suspended);
     if broken {
-        recorder.fault(Action::HealAll, None, None, None).await;
+        let healing = recorder.inject(Action::HealAll, None, None).await;
         let healed = backend.heal().await;
         let error = healed.as_ref().err().map(ToString::to_string);
-        recorder.fault(Action::HealAll, None, None, error).await;
+        healing.done(error).await;
         healed?;
     }
     // The relay is first in the list: nodes find it at once.
@@ -121,17 +131,20 @@ pub async fn mend(backend: &Arc<dyn ClusterBackend>, recorder: &Recorder) -> Res
             continue;
         }
         let member = Some(status.member);
-        recorder.fault(Action::Start, member, None, None).await;
+        let starting = recorder.inject(Action::Start, member, None).await;
         let started = backend.start(status.member).await;
         let error = started.as_ref().err().map(ToString::to_string);
-        recorder.fault(Action::Start, member, None, error).await;
+        starting.done(error).await;
         started?;
     }
     Ok(())
 }
 
 /// Waits until a mended cluster is quiet, or nothing moves in it any more. Returns why it is not.
-pub async fn await_quiet(probe: &Probe, within: Duration) -> Option<String> {
+///
+/// Where others write too (`shared`), what moves may be theirs: once every write that is followed
+/// has been shown everywhere, their motion is not waited for.
+pub async fn await_quiet(probe: &Probe, shared: bool, within: Duration) -> Option<String> {
     let members = probe.members();
     let begun = Instant::now();
     let mut moved = begun;
@@ -143,7 +156,8 @@ pub async fn await_quiet(probe: &Probe, within: Duration) -> Option<String> {
         if equal && busy.is_none() {
             return None;
         }
-        if last.as_ref() != Some(&seen) {
+        let of_others = shared && busy.is_none() && seen.is_ok();
+        if last.as_ref() != Some(&seen) && !of_others {
             moved = Instant::now();
         }
         let patience = if equal { LOST_AFTER } else { STUCK_AFTER };
@@ -191,7 +205,8 @@ async fn read(probe: &Probe, member: Member) -> Result<FinalState, String> {
         let after = said(client.digest().await)?;
         reads += 1;
         // Records and digest must be of one moment, unless somebody never stops writing.
-        if before.digest != after.digest && reads < READS_MAX {
+        let moving = before.digest != after.digest;
+        if moving && reads < READS_MAX {
             continue;
         }
         let records = vertices.into_iter().chain(edges).map(|shown| {
@@ -205,6 +220,7 @@ async fn read(probe: &Probe, member: Member) -> Result<FinalState, String> {
             digest: after.digest,
             records: records.collect(),
             deferred: after.deferred,
+            moving,
         });
     }
 }

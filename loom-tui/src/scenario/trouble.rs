@@ -15,7 +15,7 @@ use crate::cluster::RigError;
 pub enum Trouble {
     /// Something the script claims does not hold; it is recorded already.
     Claim(String),
-    /// The cluster refused: it did not happen.
+    /// The cluster refused, or a fault makes no sense as things are: it did not happen.
     Refused(String),
     /// The cluster did not answer: nobody knows.
     Unknown(String),

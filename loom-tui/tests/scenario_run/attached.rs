@@ -4,7 +4,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use loom_tui::client::{NewVertex, NodeClient, Outcome, WriteOp, http};
 use loom_tui::cluster::local::{LocalCluster, LocalConfig};
 use loom_tui::cluster::{ClusterBackend, Life, Member};
 use loom_tui::engine::{Progress, ScenarioContext, ScenarioRunner};
@@ -47,6 +49,63 @@ fn an_attached_run_judges_its_own_records_and_leaves_the_cluster_up() {
     assert_eq!(status.code, Some(0), "{status:?}");
     assert_eq!(bench.run(&["down"]).code, Some(0));
     assert_eq!(up.ended(), Some(0));
+}
+
+#[test]
+fn an_attached_run_passes_beside_somebody_who_never_stops_writing() {
+    let bench = Bench::new();
+    let up = Up::start(&bench);
+    let status = bench.run(&["status", "--json"]);
+    let status: Value = serde_json::from_str(&status.stdout).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    // Records of somebody else's, made and deleted on every node for as long as the run lasts.
+    let writers: Vec<_> = status["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|member| member["member"] != "relay")
+        .map(|member| {
+            let url = member["url"].as_str().unwrap().to_owned();
+            let stop = Arc::clone(&stop);
+            std::thread::spawn(move || write_until(&url, &stop))
+        })
+        .collect();
+    for scenario in ["partition", "concurrent-updates"] {
+        let ran = bench.run(&["run", scenario, "--attach", "--json"]);
+        assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    }
+    stop.store(true, Ordering::Relaxed);
+    for writer in writers {
+        let written = writer.join().unwrap();
+        assert!(written > 100, "there was somebody: {written}");
+    }
+    assert_eq!(bench.run(&["down"]).code, Some(0));
+    assert_eq!(up.ended(), Some(0));
+}
+
+/// Writes records and deletes every second one, as fast as a node answers.
+fn write_until(url: &str, stop: &AtomicBool) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let client = NodeClient::new(http().unwrap(), url);
+    let mut written = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let body = NewVertex {
+            kind: Some("event".to_owned()),
+            ..NewVertex::default()
+        };
+        // A node that is being cut or killed answers nothing: that is not this one's concern.
+        let made = runtime.block_on(client.write(&WriteOp::CreateVertex(body)));
+        if let Outcome::Ok(made) = made {
+            written += 1;
+            if written % 2 == 0 {
+                let _ = runtime.block_on(client.write(&WriteOp::DeleteVertex(made.id)));
+            }
+        }
+    }
+    written
 }
 
 /// `loom-tui up` in the foreground; its cluster ends with it, however the test does.

@@ -1,5 +1,6 @@
 //! Faults are done in the order they are written, add up, and are recorded at both ends.
 
+use loom_tui::check::Stopped;
 use loom_tui::history::{Action, OpType, Process};
 use loom_tui::scenario::trouble::Ending;
 
@@ -53,11 +54,11 @@ async fn members_are_named_by_handle_number_or_name() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_the_rig_cannot_make_is_the_rigs_failure() {
-    let played = play("wipe(1)").await;
+    let played = play("wipe(relay())").await;
     let Err(Ending::Rig(error)) = &played.ended else {
         panic!("{played:?}");
     };
-    assert_eq!(error.doing, "wipe node-1");
+    assert_eq!(error.doing, "wipe relay");
     assert!(
         played.ops[1]
             .error
@@ -66,7 +67,23 @@ async fn a_fault_the_rig_cannot_make_is_the_rigs_failure() {
             .contains("stop it first")
     );
     // Unless the script expects it.
-    let caught = play("try { wipe(1) } catch (e) { expect(e.kind == \"rig\", e.text) }").await;
+    let caught =
+        play("try { wipe(relay()) } catch (e) { expect(e.kind == \"rig\", e.text) }").await;
+    assert_eq!(caught.ended, Ok(()));
+    assert!(caught.claims.expectations[0].held);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_makes_no_sense_is_the_scripts_failure_not_the_rigs() {
+    let played = play("step(\"x\");\nwipe(1);").await;
+    let Err(Ending::Stopped(Stopped::Cluster(why))) = &played.ended else {
+        panic!("{played:?}");
+    };
+    assert_eq!(
+        why,
+        "wipe node-1: it is running; stop it first (my.rhai:2:1)"
+    );
+    let caught = play("try { wipe(1) } catch (e) { expect(e.kind == \"refused\", e.text) }").await;
     assert_eq!(caught.ended, Ok(()));
     assert!(caught.claims.expectations[0].held);
 }

@@ -107,6 +107,7 @@ pub(crate) async fn host(
         seed: 7,
         file: "my.rhai".to_owned(),
         prefix: "r-".to_owned(),
+        shared: false,
     })
 }
 
@@ -196,10 +197,17 @@ impl ClusterBackend for Puppet {
     }
 
     async fn wipe(&self, member: Member) -> Result<(), RigError> {
+        // The relay's folder is out of reach; a node's must not be deleted under it.
+        let broken = member == Member::Relay;
         Err(RigError {
             doing: format!("wipe {member}"),
-            reason: "it is running".to_owned(),
+            reason: if broken {
+                "cannot delete its folder".to_owned()
+            } else {
+                "it is running".to_owned()
+            },
             next_step: "stop it first".to_owned(),
+            refused: !broken,
         })
     }
 

@@ -48,6 +48,7 @@ impl Waiting {
             doing,
             reason: refusal.reason,
             next_step: refusal.next_step.to_owned(),
+            refused: refusal.senseless,
         }));
     }
 }
@@ -256,10 +257,12 @@ impl Resident {
             Ok(Err(error)) => Err(Refusal {
                 reason: format!("cannot delete {shown}: {error}"),
                 next_step: "check who owns that folder",
+                senseless: false,
             }),
             Err(_) => Err(Refusal {
                 reason: format!("deleting {shown} was interrupted"),
                 next_step: "try again",
+                senseless: false,
             }),
         }
     }

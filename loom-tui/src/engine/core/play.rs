@@ -151,6 +151,7 @@ fn broken(name: &str, error: &JoinError) -> RigError {
         doing: format!("run {name}"),
         reason: format!("its player broke: {error}"),
         next_step: "this is a defect of loom-tui: report it with the scenario".to_owned(),
+        refused: false,
     }
 }
 

@@ -121,7 +121,7 @@ A call that goes wrong throws; `try { … } catch (e) { … }` catches it. `e.ki
 | Kind | Meaning | Uncaught, the run is |
 |---|---|---|
 | `claim` | an `await_…` was not met in time; recorded as a broken expectation | failed |
-| `refused` | the node said no: it did not happen | unknown |
+| `refused` | the node said no, or a fault makes no sense as things are (suspending a dead member): it did not happen | unknown |
 | `unknown` | the node did not answer: nobody knows | unknown |
 | `mistake` | the call makes no sense | a mistake in the script (254) |
 | `rig` | the fault could not be made | the rig's failure (255) |

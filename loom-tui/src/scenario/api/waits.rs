@@ -216,7 +216,7 @@ fn await_converged(host: &Host, within: Duration, at: Position) -> Result<f64, T
     let begun = Instant::now();
     let converged = host.wait(async {
         let up = host.up().await;
-        settle::await_converged(&host.probe, &up, begun + within).await
+        settle::await_converged(&host.probe, &up, host.shared, begun + within).await
     })?;
     let text = format!("all nodes agree within {}", spoken(within));
     match converged {
