@@ -2,15 +2,26 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use loom_node::NodeArgs;
+use loom_relay::ask_health::{self, HealthArgs};
 
 /// A LoomDB node: typed nodes and edges over REST, synchronised through a GUN relay.
 #[derive(Debug, Parser)]
-#[command(name = "loom-node", version, after_help = EXAMPLES)]
+#[command(name = "loom-node", version, after_help = EXAMPLES,
+          args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     #[command(flatten)]
     node: NodeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Ask a running node whether it is well, as a container's health check does
+    Health(HealthArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -23,6 +34,9 @@ Then: curl -X POST localhost:3000/nodes -H 'Content-Type: application/json' -d '
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(Command::Health(asked)) = cli.command {
+        return health(&asked);
+    }
     let outcome = loom_relay::runtime()
         .map_err(|error| format!("cannot start: {error}"))
         .and_then(|runtime| {
@@ -34,6 +48,19 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             eprintln!("loom-node: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn health(asked: &HealthArgs) -> ExitCode {
+    match ask_health::ask(&asked.address(3000)) {
+        Ok(said) => {
+            println!("{said}");
+            ExitCode::SUCCESS
+        }
+        Err(unhealthy) => {
+            eprintln!("loom-node: {unhealthy}");
             ExitCode::FAILURE
         }
     }

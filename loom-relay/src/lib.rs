@@ -10,6 +10,7 @@
 //! 5. [`relay`], [`fn@serve`], [`fn@run`]: the relay as a server and as a program. loom-node builds
 //!    on 1 to 4.
 
+pub mod ask_health;
 pub mod clock;
 pub mod config;
 pub mod driver;

@@ -5,6 +5,7 @@
 mod dashboard;
 mod faults;
 mod folder;
+mod image;
 mod lives;
 mod log;
 mod members;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use loom_relay::ask_health::HealthArgs;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cluster::RigError;
@@ -100,6 +102,13 @@ Example:
     Heal(faults::HealArgs),
     /// Show what a member prints
     Logs(log::LogArgs),
+    /// Make the Docker image that members run in
+    Image(image::ImageCommand),
+    /// Ask one member whether it answers, as a container's health check does
+    #[command(after_help = "\
+Example:
+  loom-tui health 127.0.0.1:3001")]
+    Health(HealthArgs),
     /// Run one relay in the foreground
     #[command(hide = true)]
     Relay(members::RelayCommand),
@@ -277,6 +286,8 @@ async fn dispatch(command: Command, control: PathBuf) -> Result<Exit, CliError> 
         Command::Degrade(args) => faults::degrade(args, &control).await,
         Command::Heal(args) => faults::heal(args, &control).await,
         Command::Logs(args) => log::logs(args, &control).await,
+        Command::Image(command) => image::image(command).await,
+        Command::Health(asked) => Ok(image::health(&asked)),
         Command::Relay(command) => Ok(members::relay(command).await),
         Command::Node(command) => Ok(members::node(*command).await),
     }
