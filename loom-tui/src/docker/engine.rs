@@ -83,6 +83,7 @@ impl From<Trouble> for RigError {
     fn from(trouble: Trouble) -> Self {
         Self {
             doing: "use Docker".to_owned(),
+            refused: false,
             next_step: trouble.next_step().to_owned(),
             reason: trouble.to_string(),
         }

@@ -130,6 +130,7 @@ pub(crate) fn is_missing(error: &bollard::errors::Error) -> bool {
 fn refused(name: &str, reason: String) -> RigError {
     RigError {
         doing: format!("make the image {name}"),
+        refused: false,
         reason,
         next_step: "see what `docker info` says; the local backend needs no image".to_owned(),
     }
@@ -138,6 +139,7 @@ fn refused(name: &str, reason: String) -> RigError {
 fn unreadable(error: &io::Error) -> RigError {
     RigError {
         doing: "pack this executable into an image".to_owned(),
+        refused: false,
         reason: error.to_string(),
         next_step: "build the image with `docker build -t loom:local .` instead".to_owned(),
     }
