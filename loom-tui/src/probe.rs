@@ -146,6 +146,7 @@ pub struct Probe {
 struct Shared {
     clock: Clock,
     members: Vec<Member>,
+    http: reqwest::Client,
     clients: BTreeMap<Member, NodeClient>,
     desk: Desk,
     ids: Ids,
@@ -220,6 +221,7 @@ impl Probe {
             shared: Arc::new(Shared {
                 clock,
                 members,
+                http,
                 clients,
                 desk,
                 ids,
@@ -231,6 +233,11 @@ impl Probe {
     /// The clock everything is timed by.
     pub fn clock(&self) -> Clock {
         self.shared.clock
+    }
+
+    /// The connection pool its clients share.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.shared.http
     }
 
     /// Who is written to and watched.

@@ -39,7 +39,17 @@ built_in![
     "high-volume",
     "sync-latency",
     "partition",
+    "split-brain",
+    "asymmetric-cut",
+    "flapping-link",
+    "slow-link",
+    "every-partition",
+    "offline-edit",
     "chaos-kill",
+    "rolling-restart",
+    "node-wipe",
+    "relay-crash",
+    "relay-wipe",
     "throughput",
 ];
 

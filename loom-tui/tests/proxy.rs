@@ -334,6 +334,31 @@ async fn latency_is_added_to_its_direction_only() {
 }
 
 #[tokio::test]
+async fn what_a_lossy_link_loses_comes_again_later() {
+    let rig = Rig::new().await;
+    let (mut client, mut server) = rig.pair().await;
+    let lossy = Flow {
+        loss_permille: 500,
+        ..Flow::default()
+    };
+    rig.proxy.set(only(Direction::Up, lossy));
+    // Of forty one after the other, that none is lost has odds of one in 10^12.
+    let mut slowest = Duration::ZERO;
+    for _ in 0..40 {
+        let (up, down) = round(&mut client, &mut server).await;
+        assert!(
+            down < Duration::from_millis(150),
+            "lost downwards: {down:?}"
+        );
+        slowest = slowest.max(up);
+        if slowest >= Duration::from_millis(200) {
+            return;
+        }
+    }
+    panic!("nothing was lost: the slowest took {slowest:?}");
+}
+
+#[tokio::test]
 async fn clearing_a_latency_frees_bytes_already_delayed() {
     let rig = Rig::new().await;
     let (mut client, mut server) = rig.pair().await;

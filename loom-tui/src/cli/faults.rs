@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::quantity::{bandwidth, duration};
+use super::quantity::{bandwidth, duration, permille};
 use super::{CliError, Exit, say};
 use crate::cluster::{Flow, Link, Member, MemberStatus, RigError};
 use crate::control::Client;
@@ -38,7 +38,7 @@ pub(super) struct CutArgs {
 Examples:
   loom-tui degrade node-2 --latency 80ms --jitter 20ms
   loom-tui degrade node-1 --bandwidth 1mbit --for 2m
-  loom-tui degrade node-3 --latency 300ms --direction down")]
+  loom-tui degrade node-3 --latency 300ms --loss 2% --direction down")]
 pub(super) struct DegradeArgs {
     /// Nodes whose links to degrade
     #[arg(required = true, value_name = "NODE")]
@@ -55,6 +55,10 @@ pub(super) struct DegradeArgs {
     /// At most this per second: 1mbit and 500kbit are bits, 64kb and 1mb are bytes
     #[arg(long, value_parser = bandwidth, value_name = "RATE")]
     bandwidth: Option<u64>,
+
+    /// This share is lost and sent again, as TCP does: 200 ms later or more, and the rest waits
+    #[arg(long, value_parser = permille, value_name = "SHARE")]
+    loss: Option<u16>,
 
     /// Which way: up is from the node to the relay
     #[arg(long, value_enum, default_value_t)]
@@ -110,17 +114,19 @@ pub(super) async fn degrade(args: DegradeArgs, control: &Path) -> Result<Exit, C
         latency,
         jitter,
         bandwidth,
+        loss,
         direction,
         lease,
     } = args;
-    if latency.is_none() && jitter.is_none() && bandwidth.is_none() {
-        let sentence = "nothing to degrade: give --latency, --jitter or --bandwidth";
+    if latency.is_none() && jitter.is_none() && bandwidth.is_none() && loss.is_none() {
+        let sentence = "nothing to degrade: give --latency, --jitter, --bandwidth or --loss";
         return Err(CliError::Usage(sentence.to_owned()));
     }
     let degrade = |flow: &mut Flow| {
         flow.latency = latency.unwrap_or(flow.latency);
         flow.jitter = jitter.unwrap_or(flow.jitter);
         flow.bandwidth = bandwidth.or(flow.bandwidth);
+        flow.loss_permille = loss.unwrap_or(flow.loss_permille);
     };
     change(control, nodes, direction, lease, degrade).await
 }

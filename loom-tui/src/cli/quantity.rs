@@ -46,6 +46,22 @@ pub(crate) fn bandwidth(text: &str) -> Result<u64, String> {
     Ok(bytes as u64)
 }
 
+/// Thousandths from `2%` or `0.5%`; less than all.
+pub(crate) fn permille(text: &str) -> Result<u16, String> {
+    let (number, unit) = split(text)?;
+    if unit != "%" {
+        return Err(format!("{text:?} has no unit: write 2% or 0.5%"));
+    }
+    let permille = (number * 10.0).round();
+    if permille > 950.0 {
+        return Err(format!("{text:?} is more than 95%: to stop a link, cut it"));
+    }
+    if permille < 1.0 && number > 0.0 {
+        return Err(format!("{text:?} is less than 0.1%"));
+    }
+    Ok(permille as u16)
+}
+
 /// A number that is not negative, and what follows it.
 fn split(text: &str) -> Result<(f64, &str), String> {
     let text = text.trim();
@@ -85,6 +101,16 @@ mod tests {
             "99999999999999999999h",
         ] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn losses_are_thousandths() {
+        for (text, thousandths) in [("2%", 20), ("0.5%", 5), ("95 %", 950), ("0%", 0)] {
+            assert_eq!(permille(text), Ok(thousandths), "{text}");
+        }
+        for text in ["", "2", "%", "-1%", "96%", "0.01%", "2%%", "1e1%"] {
+            assert!(permille(text).is_err(), "{text}");
         }
     }
 

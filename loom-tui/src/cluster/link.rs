@@ -28,6 +28,10 @@ pub struct Flow {
     pub jitter: Duration,
     /// Bytes per second; `None` is unlimited.
     pub bandwidth: Option<u64>,
+    /// Of a thousand segments, how many are lost on the way. As under TCP, a lost one is sent
+    /// again 200 ms later, twice that if it is lost once more, and what follows waits for it.
+    #[serde(default)]
+    pub loss_permille: u16,
 }
 
 impl Flow {
@@ -147,9 +151,17 @@ impl fmt::Display for Flow {
             gap = " ";
         }
         match self.bandwidth {
-            Some(bytes_per_s) if bytes_per_s < 125 => write!(f, "{gap}{bytes_per_s} byte/s"),
-            Some(bytes_per_s) => write!(f, "{gap}{} kbit/s", bytes_per_s / 125),
-            None => Ok(()),
+            Some(bytes_per_s) if bytes_per_s < 125 => write!(f, "{gap}{bytes_per_s} byte/s")?,
+            Some(bytes_per_s) => write!(f, "{gap}{} kbit/s", bytes_per_s / 125)?,
+            None => {}
+        }
+        if self.bandwidth.is_some() {
+            gap = " ";
+        }
+        match self.loss_permille {
+            0 => Ok(()),
+            whole if whole % 10 == 0 => write!(f, "{gap}{}% lost", whole / 10),
+            tenths => write!(f, "{gap}{}.{}% lost", tenths / 10, tenths % 10),
         }
     }
 }
@@ -180,6 +192,10 @@ mod tests {
             bandwidth: Some(125_000),
             ..Flow::default()
         };
+        let lossy = |loss_permille| Flow {
+            loss_permille,
+            ..slow
+        };
         let clear = Flow::default();
         let cut = Link::cut().up;
         let text = |up, down| Link { up, down }.to_string();
@@ -188,6 +204,15 @@ mod tests {
         assert_eq!(text(cut, clear), "cut up");
         assert_eq!(text(clear, slow), "down 80ms ± 20ms 1000 kbit/s");
         assert_eq!(text(slow, slow), "80ms ± 20ms 1000 kbit/s");
+        assert_eq!(
+            text(lossy(20), lossy(20)),
+            "80ms ± 20ms 1000 kbit/s 2% lost"
+        );
+        let only_loss = Flow {
+            loss_permille: 5,
+            ..Flow::default()
+        };
+        assert_eq!(text(clear, only_loss), "down 0.5% lost");
         assert_eq!(text(slow, cut), "up 80ms ± 20ms 1000 kbit/s, cut down");
     }
 }

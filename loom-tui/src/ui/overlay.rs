@@ -160,6 +160,8 @@ pub fn degrade(member: Member, latency_ms: u64, jitter_ms: u64, kib_per_s: u64) 
         latency: Duration::from_millis(latency_ms),
         jitter: Duration::from_millis(jitter_ms),
         bandwidth: (kib_per_s > 0).then(|| kib_per_s.saturating_mul(1024)),
+        // The form has no room for it; scripts and the command line do.
+        loss_permille: 0,
     };
     if flow.is_clear() {
         Request::HealLink(member)

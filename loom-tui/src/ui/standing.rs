@@ -202,6 +202,10 @@ fn flow_text(flow: Flow, glyphs: &Glyphs) -> String {
     if let Some(bandwidth) = flow.bandwidth {
         parts.push(format!("{}/s", fmt::bytes(bandwidth)));
     }
+    if flow.loss_permille > 0 {
+        let percent = f64::from(flow.loss_permille) / 10.0;
+        parts.push(format!("{percent}%lost"));
+    }
     parts.join(" ")
 }
 

@@ -58,13 +58,17 @@ fn link_faults_compose_and_heal() {
         "node-1",
         "--latency",
         "80ms",
+        "--loss",
+        "2%",
         "--bandwidth",
         "1mbit",
     ];
     done(&controller, &degrade);
     let said = done(&controller, &["cut", "node-1", "--direction", "up"]);
-    assert_eq!(said, "node-1 link cut up, down 80ms 1000 kbit/s\n");
-    let degraded = json!({"cut": false, "latency": 80, "jitter": 0, "bandwidth": 125_000});
+    assert_eq!(said, "node-1 link cut up, down 80ms 1000 kbit/s 2% lost\n");
+    let degraded = json!({
+        "cut": false, "latency": 80, "jitter": 0, "bandwidth": 125_000, "loss_permille": 20
+    });
     let link = &member(&controller, "node-1")["link"];
     assert_eq!(link["down"], degraded);
     assert_eq!(link["up"]["cut"], true);

@@ -8,14 +8,24 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::controller::command;
 
 /// The built-in scenarios, in the order they are played.
-const SCENARIOS: [&str; 8] = [
+const SCENARIOS: [&str; 18] = [
     "basic-sync",
     "concurrent-updates",
     "cross-node-edges",
     "high-volume",
     "sync-latency",
     "partition",
+    "split-brain",
+    "asymmetric-cut",
+    "flapping-link",
+    "slow-link",
+    "every-partition",
+    "offline-edit",
     "chaos-kill",
+    "rolling-restart",
+    "node-wipe",
+    "relay-crash",
+    "relay-wipe",
     "throughput",
 ];
 

@@ -18,6 +18,11 @@ const DELAYED_MAX: usize = 4 * 1024 * 1024;
 /// Chunks held under latency.
 const CHUNKS_MAX: usize = 16 * 1024;
 
+/// How long a sender waits before it sends a lost segment again, the first time: Linux' least.
+const RESEND_AFTER: Duration = Duration::from_millis(200);
+/// How often one segment is lost in a row at most: 12.6 s of waiting.
+const LOST_MAX: u32 = 6;
+
 /// How a source ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
@@ -34,6 +39,8 @@ struct Mark {
     read_at: Instant,
     /// Where in the flow's jitter it falls, from -1 to 1.
     skew: f32,
+    /// How often it was lost before it got through.
+    lost: u32,
 }
 
 impl Mark {
@@ -44,7 +51,14 @@ impl Mark {
         } else {
             flow.latency.saturating_add(jitter)
         };
-        self.read_at + delay
+        // Waits of 1, 2, 4, … times the first.
+        let resent = RESEND_AFTER * ((1 << self.lost) - 1);
+        let resent = if flow.loss_permille > 0 {
+            resent
+        } else {
+            Duration::ZERO
+        };
+        self.read_at + delay + resent
     }
 }
 
@@ -73,18 +87,18 @@ impl Backlog {
     }
 
     /// Books `bytes` that were just read into the spare part.
-    pub(super) fn filled(&mut self, bytes: usize, flow: &Flow, skew: impl FnOnce() -> f32) {
+    pub(super) fn filled(&mut self, bytes: usize, flow: &Flow, draw: impl FnMut() -> f32) {
         self.tail += bytes;
         if delays(flow) {
-            self.marks.push_back(mark(bytes, flow, skew));
+            self.marks.push_back(mark(bytes, flow, draw));
         } else {
             self.ready += bytes;
         }
     }
 
     /// The source ended; nothing more will be filled in.
-    pub(super) fn end(&mut self, ending: Ending, flow: &Flow, skew: impl FnOnce() -> f32) {
-        self.ending = Some((ending, mark(0, flow, skew)));
+    pub(super) fn end(&mut self, ending: Ending, flow: &Flow, draw: impl FnMut() -> f32) {
+        self.ending = Some((ending, mark(0, flow, draw)));
     }
 
     /// Whether the source ended, told to the other side or not.
@@ -176,19 +190,26 @@ impl Backlog {
 }
 
 fn delays(flow: &Flow) -> bool {
-    flow.latency > Duration::ZERO || flow.jitter > Duration::ZERO
+    flow.latency > Duration::ZERO || flow.jitter > Duration::ZERO || flow.loss_permille > 0
 }
 
-fn mark(bytes: usize, flow: &Flow, skew: impl FnOnce() -> f32) -> Mark {
+/// `draw` gives numbers from -1 to 1.
+fn mark(bytes: usize, flow: &Flow, mut draw: impl FnMut() -> f32) -> Mark {
     let skew = if flow.jitter > Duration::ZERO {
-        skew()
+        draw()
     } else {
         0.0
     };
+    let limit = f32::from(flow.loss_permille) / 500.0 - 1.0;
+    let mut lost = 0;
+    while flow.loss_permille > 0 && lost < LOST_MAX && draw() < limit {
+        lost += 1;
+    }
     Mark {
         bytes,
         read_at: Instant::now(),
         skew,
+        lost,
     }
 }
 
@@ -276,6 +297,34 @@ mod tests {
             "the end is delayed too"
         );
         assert_eq!(backlog.ended(&slow(), || later), Some(Ending::Closed));
+    }
+
+    #[test]
+    fn what_is_lost_comes_later_and_what_follows_waits_for_it() {
+        let lossy = Flow {
+            loss_permille: 500,
+            ..Flow::default()
+        };
+        let mut backlog = Backlog::new();
+        // Lost twice, then through; the next one gets through at once.
+        for draws in [vec![-0.5, -0.1, 0.1], vec![0.9]] {
+            let mut draws = draws.into_iter();
+            backlog.split(&lossy).1[0] = 1;
+            backlog.filled(1, &lossy, || draws.next().unwrap());
+        }
+        let begun = Instant::now();
+        let due = backlog.release(&lossy, || begun).unwrap();
+        let waits = due - begun;
+        assert!(waits > RESEND_AFTER * 5 / 2, "{waits:?}");
+        assert!(waits <= RESEND_AFTER * 3, "{waits:?}");
+        assert!(backlog.split(&lossy).0.is_empty(), "order is kept");
+        assert_eq!(backlog.release(&lossy, || due), None);
+        assert_eq!(backlog.split(&lossy).0.len(), 2);
+        // A link that is well again holds nothing back.
+        backlog.gone(2);
+        backlog.filled(1, &lossy, || -1.0);
+        assert_eq!(backlog.release(&Flow::default(), Instant::now), None);
+        assert_eq!(backlog.split(&Flow::default()).0.len(), 1);
     }
 
     #[test]

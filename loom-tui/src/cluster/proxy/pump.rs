@@ -74,9 +74,9 @@ pub(super) async fn pump(
                 }
             },
             read = source.read(spare), if !spare.is_empty() => match read {
-                Ok(0) => backlog.end(Ending::Closed, &flow, skew),
-                Ok(bytes) => backlog.filled(bytes, &flow, skew),
-                Err(_) => backlog.end(Ending::Reset, &flow, skew),
+                Ok(0) => backlog.end(Ending::Closed, &flow, draw),
+                Ok(bytes) => backlog.filled(bytes, &flow, draw),
+                Err(_) => backlog.end(Ending::Reset, &flow, draw),
             },
             () = at(wake) => {}
         }
@@ -104,7 +104,8 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// Where in the jitter a chunk falls. Faults are recorded by their bounds, not by each draw.
-fn skew() -> f32 {
+/// Where in the jitter a chunk falls, and whether it is lost. Faults are recorded by their bounds,
+/// not by each draw.
+fn draw() -> f32 {
     rand::rng().random_range(-1.0..=1.0)
 }

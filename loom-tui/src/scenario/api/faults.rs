@@ -29,9 +29,10 @@ pub(super) const GROUP: Group = Group {
             about: "Cuts one direction: `\"up\"` is from the node to the relay, `\"down\"` is back.",
         },
         Doc {
-            usage: "degrade(n, #{latency, jitter, bandwidth})",
+            usage: "degrade(n, #{latency, jitter, bandwidth, loss})",
             about: "Slows the link in both directions: `#{latency: \"80ms\", jitter: \"10ms\", \
-                    bandwidth: \"1mbit\"}`.",
+                    bandwidth: \"1mbit\", loss: \"2%\"}`. What is lost comes again, as under TCP: \
+                    200 ms later or more, and what follows waits for it.",
         },
         Doc {
             usage: "heal(n)",
@@ -184,7 +185,7 @@ fn relink(
 }
 
 fn flow(how: &Map) -> Result<Flow, Trouble> {
-    known_members(how, &["latency", "jitter", "bandwidth"], "degrade")?;
+    known_members(how, &["latency", "jitter", "bandwidth", "loss"], "degrade")?;
     let duration = |name: &str| match how.get(name) {
         Some(value) => span(value),
         None => Ok(std::time::Duration::ZERO),
@@ -192,10 +193,14 @@ fn flow(how: &Map) -> Result<Flow, Trouble> {
     let bandwidth = text(how, "bandwidth")?
         .map(|text| quantity::bandwidth(&text).map_err(Trouble::mistake))
         .transpose()?;
+    let loss = text(how, "loss")?
+        .map(|text| quantity::permille(&text).map_err(Trouble::mistake))
+        .transpose()?;
     Ok(Flow {
         cut: false,
         latency: duration("latency")?,
         jitter: duration("jitter")?,
         bandwidth,
+        loss_permille: loss.unwrap_or_default(),
     })
 }

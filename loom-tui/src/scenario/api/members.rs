@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rhai::{Array, Dynamic};
+use rhai::{Array, Dynamic, EvalAltResult};
 
-use super::values::{Node, Relay, dynamic, node};
+use super::values::{Node, Relay, dynamic, member, node};
 use super::{Api, Doc, Group};
-use crate::client::{Json, NodeClient};
+use crate::client::{Json, NodeClient, RelayClient};
 use crate::cluster::Member;
 use crate::history::Action;
 use crate::history::recorder::Asked;
@@ -34,6 +34,14 @@ pub(super) const GROUP: Group = Group {
             about: "What `GET /health` answers, as a map.",
         },
         Doc {
+            usage: "relay().health()",
+            about: "The same of the relay: `status`, `peers` and `fields`, how many fields it keeps.",
+        },
+        Doc {
+            usage: "memory(m)",
+            about: "Resident memory of a member's process in bytes, or `()` where it cannot be read.",
+        },
+        Doc {
             usage: "n.digest()",
             about: "The hash over everything the node holds: equal replicas have equal digests.",
         },
@@ -43,6 +51,8 @@ pub(super) const GROUP: Group = Group {
         },
     ],
 };
+
+type Result<T, E = Box<EvalAltResult>> = std::result::Result<T, E>;
 
 pub(super) fn register(api: &mut Api<'_>) {
     let host = Arc::clone(&api.host);
@@ -62,7 +72,7 @@ pub(super) fn register(api: &mut Api<'_>) {
         .register_fn(api.named("node"), move |which: Dynamic| {
             let member = node(&host, &which)?;
             let host = Arc::clone(&host);
-            Ok::<_, Box<rhai::EvalAltResult>>(Node { member, host })
+            Ok::<_, Box<EvalAltResult>>(Node { member, host })
         });
     api.engine.register_fn(api.named("relay"), || Relay);
     api.engine.register_fn(api.named("health"), |node: Node| {
@@ -76,14 +86,50 @@ pub(super) fn register(api: &mut Api<'_>) {
         });
         let health =
             serde_json::to_value(read?).map_err(|error| Trouble::mistake(error.to_string()))?;
-        Ok::<_, Box<rhai::EvalAltResult>>(dynamic(&health)?)
+        Ok::<_, Box<EvalAltResult>>(dynamic(&health)?)
     });
+    let host = Arc::clone(&api.host);
+    api.engine
+        .register_fn(api.named("health"), move |_: Relay| -> Result<Dynamic> {
+            let members = host.wait(host.backend.members())?;
+            let relay = members.iter().find(|status| status.member == Member::Relay);
+            let relay = relay.ok_or_else(|| Trouble::mistake("this cluster has no relay"))?;
+            let client = RelayClient::new(host.probe.http().clone(), &relay.url);
+            let asked = Asked {
+                action: Action::Health,
+                node: Member::Relay,
+                key: None,
+                value: None,
+            };
+            let health = host.read(asked, client.health(), |health| {
+                (
+                    serde_json::to_value(health).ok().map(|v| Json::of(&v)),
+                    None,
+                )
+            })?;
+            let health = serde_json::to_value(health)
+                .map_err(|error| Trouble::mistake(error.to_string()))?;
+            Ok(dynamic(&health)?)
+        });
+    let host = Arc::clone(&api.host);
+    api.engine.register_fn(
+        api.named("memory"),
+        move |which: Dynamic| -> Result<Dynamic> {
+            let member = member(&host, &which)?;
+            let members = host.wait(host.backend.members())?;
+            let status = members.iter().find(|status| status.member == member);
+            let memory = status.and_then(|status| status.memory);
+            Ok(memory.map_or(Dynamic::UNIT, |bytes| {
+                Dynamic::from(i64::try_from(bytes).unwrap_or(i64::MAX))
+            }))
+        },
+    );
     api.engine.register_fn(api.named("digest"), |node: Node| {
-        Ok::<_, Box<rhai::EvalAltResult>>(node.read_digest()?.digest)
+        Ok::<_, Box<EvalAltResult>>(node.read_digest()?.digest)
     });
     api.engine.register_fn(api.named("count"), |node: Node| {
         let count = node.read_digest()?.nodes;
-        Ok::<_, Box<rhai::EvalAltResult>>(i64::try_from(count).unwrap_or(i64::MAX))
+        Ok::<_, Box<EvalAltResult>>(i64::try_from(count).unwrap_or(i64::MAX))
     });
 }
 
