@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use loom_relay::clock::{Mono, Now};
-use loom_relay::graph::{Graph, Root};
+use loom_relay::graph::{Held, Root};
 use loom_relay::machine::{Commit, Effect, Input, Machine};
 use loom_relay::mesh::{Mesh, MeshConfig, SyncView};
 use loom_relay::model::Stamp;
@@ -89,13 +89,13 @@ impl Acknowledge {
 }
 
 impl Replica {
-    /// A node that holds `graph`, as its store had it.
-    pub fn new(config: ReplicaConfig, graph: Graph) -> Self {
+    /// A node that goes on from what its store has kept.
+    pub fn new(config: ReplicaConfig, held: impl Into<Held>) -> Self {
         use rand::RngExt as _;
         let mut rng = StdRng::seed_from_u64(config.seed);
         let souls = Table::ALL.iter().map(|table| table.soul());
         let interest = souls.chain([CANARY_SOUL]).map(Into::into).collect();
-        let mesh = Mesh::new(MeshConfig::node(interest), graph, rng.random());
+        let mesh = Mesh::new(MeshConfig::node(interest), held, rng.random());
         let mut replica = Self {
             feed: Feed::new(rng.random(), config.feed),
             saboteur: config.plant.map(Saboteur::new),
@@ -186,7 +186,7 @@ impl Replica {
             foreign: self.foreign.len(),
             history: self.history.len(),
             readers: self.feed.readers(),
-            deferred: self.mesh.deferred().count,
+            deferred: self.mesh.deferred(),
             unsent: self.unsent,
             commits_waiting: (self.issued.0 - self.durable.0) as usize,
             mesh: self.mesh.counters().entries(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::serve::ListenerExt as _;
 use loom_relay::config::StoreConfig;
 use loom_relay::driver::{self, DriverError};
-use loom_relay::graph::Graph;
+use loom_relay::graph::Held;
 use loom_relay::store::disk::DiskStore;
 use loom_relay::store::{Store, StoreError};
 use tokio::net::TcpListener;
@@ -52,11 +52,11 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
     let durability = config.durability();
-    let (graph, store) = match config.store {
+    let (held, store) = match config.store {
         Some(store) => tokio::task::spawn_blocking(move || open(&store)).await??,
         None => {
             tracing::info!("no --data-dir: the graph is in memory only");
-            (Graph::default(), None)
+            (Held::default(), None)
         }
     };
     let replica = Replica::new(
@@ -67,7 +67,7 @@ pub async fn serve(
             plant: config.plant,
             seed: rand::random(),
         },
-        graph,
+        held,
     );
     let follow = replica.follow();
     let ping_timeout = config.driver.ping_timeout;
@@ -128,16 +128,16 @@ fn stopping(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'st
 }
 
 /// Opens the store and reads all of it.
-fn open(config: &StoreConfig) -> Result<(Graph, Option<Box<dyn Store>>), StoreError> {
+fn open(config: &StoreConfig) -> Result<(Held, Option<Box<dyn Store>>), StoreError> {
     let started = Instant::now();
     let mut store = DiskStore::open(&config.directory, config.durability)?;
-    let mut graph = Graph::default();
-    store.load(&mut |write| graph.load(write))?;
+    let held = store.load()?;
     tracing::info!(
         directory = %config.directory.display(),
-        fields = graph.len(),
+        fields = held.graph.len(),
+        deferred = held.deferred.len(),
         took = ?started.elapsed(),
         "store opened"
     );
-    Ok((graph, Some(Box::new(store))))
+    Ok((held, Some(Box::new(store))))
 }

@@ -21,6 +21,24 @@ pub struct Graph {
     latest: Option<Stamp>,
 }
 
+/// What a member starts with: what its store has kept.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// What was decided.
+    pub graph: Graph,
+    /// Writes that were stamped later than the clock, and may still be.
+    pub deferred: Vec<Write>,
+}
+
+impl From<Graph> for Held {
+    fn from(graph: Graph) -> Self {
+        Self {
+            graph,
+            deferred: Vec::new(),
+        }
+    }
+}
+
 /// The fields of one soul, in order; never empty.
 #[derive(Clone, Debug, Default)]
 pub struct Vertex {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::clock::{Mono, Now};
-use crate::model::{Change, PeerId};
+use crate::model::{Change, PeerId, Write};
 
 /// Names one [`Effect::Persist`]; rises by one for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,13 +93,53 @@ pub enum Effect {
         /// For the log.
         reason: &'static str,
     },
-    /// Store these changes, then answer with [`Input::Committed`].
+    /// Store this, then answer with [`Input::Committed`].
     Persist {
         /// What to answer with.
         commit: Commit,
-        /// In merge order; never empty.
-        changes: Vec<Change>,
+        /// What to store.
+        batch: Batch,
     },
+}
+
+/// What is stored together, whole or not at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Writes that won, in merge order.
+    pub changes: Vec<Change>,
+    /// Writes that began or ceased to wait for the clock, in that order.
+    pub deferrals: Vec<Deferral>,
+}
+
+/// What became of a write that is stamped later than the clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deferral {
+    /// It waits, and must not be forgotten while it does.
+    Waits(Write),
+    /// Its time has come: it was decided, and is among the changes if it won.
+    Over(Write),
+}
+
+impl Batch {
+    /// Whether there is nothing to store.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.deferrals.is_empty()
+    }
+
+    /// Puts what comes after into the same batch.
+    pub fn append(&mut self, later: Self) {
+        self.changes.extend(later.changes);
+        self.deferrals.extend(later.deferrals);
+    }
+}
+
+impl From<Vec<Change>> for Batch {
+    fn from(changes: Vec<Change>) -> Self {
+        Self {
+            changes,
+            deferrals: Vec::new(),
+        }
+    }
 }
 
 /// A state machine without IO.

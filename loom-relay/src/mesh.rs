@@ -28,14 +28,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::clock::{Mono, Now, StateClock};
-use crate::graph::Graph;
-use crate::machine::{Commit, Effect, Input, Machine, Side};
+use crate::graph::{Graph, Held};
+use crate::machine::{Commit, Deferral, Effect, Input, Machine, Side};
 use crate::model::{PeerId, Stamp, Write};
 use crate::wire::{self, BadFrame, Refusal, encode};
 
 use acks::Acks;
 use away::Away;
-use deferred::Deferred;
+use deferred::{Deferred, Waiting};
 use ids::Ids;
 use link::{Kind, Link};
 use seen::Seen;
@@ -92,8 +92,19 @@ enum Timer {
 }
 
 impl Mesh {
-    /// A member that holds `graph`; `seed` makes its ids and its name.
-    pub fn new(config: MeshConfig, graph: Graph, seed: u64) -> Self {
+    /// A member that goes on from what it held; `seed` makes its ids and its name.
+    pub fn new(config: MeshConfig, held: impl Into<Held>, seed: u64) -> Self {
+        let Held { graph, deferred } = held.into();
+        let mut waiting = Deferred::default();
+        for write in deferred {
+            waiting.wait(Waiting {
+                write,
+                from: Some(PeerId::FORMER),
+                // Who was told before is not known.
+                links_up: 0,
+            });
+        }
+        waiting.look_at_once();
         let mut ids = Ids::new(seed);
         let mut clock = StateClock::default();
         if let Some(latest) = graph.latest() {
@@ -109,7 +120,7 @@ impl Mesh {
             links: BTreeMap::new(),
             timers: BTreeSet::new(),
             acks: Acks::default(),
-            deferred: Deferred::default(),
+            deferred: waiting,
             away: Away::default(),
             beaten: Vec::new(),
             counters: Counters::default(),
@@ -308,7 +319,9 @@ impl Mesh {
     fn merge_due(&mut self, turn: &mut Turn<'_>) {
         let clock = self.clock.reading(turn.now.wall_ms);
         while let Some(waiting) = self.deferred.take_due(clock) {
-            let before = turn.changes.len();
+            let before = turn.batch.changes.len();
+            let over = Deferral::Over(waiting.write.clone());
+            turn.batch.deferrals.push(over);
             self.merge(waiting.write, waiting.from, turn);
             let audience = Audience {
                 not: [waiting.from, None],

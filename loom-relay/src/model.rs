@@ -81,6 +81,11 @@ text_newtype! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub u64);
 
+impl PeerId {
+    /// Whatever link something came over before this process started.
+    pub const FORMER: Self = Self(u64::MAX);
+}
+
 /// A field's version: milliseconds since the Unix epoch, with fractions, as GUN stamps writes.
 ///
 /// Always finite, so it has a total order.

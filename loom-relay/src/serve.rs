@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{RelayConfig, StoreConfig};
 use crate::driver::{self, Caller, DriverError, MeteredListener};
-use crate::graph::Graph;
+use crate::graph::Held;
 use crate::mesh::{Mesh, MeshConfig};
 use crate::relay::Relay;
 use crate::store::disk::DiskStore;
@@ -53,14 +53,14 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
     let durability = config.store.as_ref().map(|store| store.durability);
-    let (graph, store) = match config.store {
+    let (held, store) = match config.store {
         Some(store) => tokio::task::spawn_blocking(move || open(&store)).await??,
         None => {
             tracing::info!("no --data-dir: the graph is in memory only");
-            (Graph::default(), None)
+            (Held::default(), None)
         }
     };
-    let mesh = Mesh::new(MeshConfig::relay(), graph, rand::random());
+    let mesh = Mesh::new(MeshConfig::relay(), held, rand::random());
     let (hub, mut driver) = driver::spawn(Relay::new(mesh), config.driver, store);
     for peer in config.peers {
         hub.dial(peer);
@@ -95,19 +95,19 @@ pub async fn serve(
 }
 
 /// Opens the store and reads all of it.
-fn open(config: &StoreConfig) -> Result<(Graph, Option<Box<dyn Store>>), StoreError> {
+fn open(config: &StoreConfig) -> Result<(Held, Option<Box<dyn Store>>), StoreError> {
     let started = Instant::now();
     let mut store = DiskStore::open(&config.directory, config.durability)?;
-    let mut graph = Graph::default();
-    store.load(&mut |write| graph.load(write))?;
+    let held = store.load()?;
     tracing::info!(
         directory = %config.directory.display(),
         durability = %config.durability,
-        fields = graph.len(),
+        fields = held.graph.len(),
+        deferred = held.deferred.len(),
         took = ?started.elapsed(),
         "store opened"
     );
-    Ok((graph, Some(Box::new(store))))
+    Ok((held, Some(Box::new(store))))
 }
 
 const REQUESTS_WAIT: Duration = Duration::from_secs(2);

@@ -3,30 +3,33 @@
 pub mod disk;
 mod marker;
 pub mod memory;
+mod row;
 pub mod thread;
 
 use std::fmt;
 
-use crate::model::{Change, Write};
+use crate::graph::Held;
+use crate::machine::Batch;
 
-/// A place that keeps the winning write of every field.
+/// A place that keeps the winning write of every field, and what waits for the clock.
 ///
 /// Plain and blocking: the driver gives it a thread of its own. `tests/store_contract.rs` holds
 /// every implementation to these promises.
 pub trait Store: Send + fmt::Debug {
-    /// Calls `each` once for every field held, in any order.
+    /// Reads everything that is kept.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when something held cannot be read; never a silent part of the truth.
-    fn load(&mut self, each: &mut dyn FnMut(Write)) -> Result<(), StoreError>;
+    fn load(&mut self) -> Result<Held, StoreError>;
 
-    /// Keeps the batch. When this returns, it survives what [`Durability`] promises.
+    /// Keeps the batch, whole or not at all. When this returns, it survives what [`Durability`]
+    /// promises.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the batch may not have been kept; the caller must not acknowledge it.
-    fn commit(&mut self, batch: &[Change]) -> Result<(), StoreError>;
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
     /// What a batch survives once [`Store::commit`] has returned. [`Durability::None`] makes the
     /// driver report commits before they are carried out.

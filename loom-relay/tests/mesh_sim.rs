@@ -8,7 +8,6 @@ mod net;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use loom_relay::graph::Graph;
 use loom_relay::model::{Cell, Stamp, Value};
 use net::{End, NODES, Net, START_MS, node, relay, rng};
 use rand::RngExt as _;
@@ -156,24 +155,17 @@ impl History {
         }
     }
 
-    /// A member starts again with what its store holds. What it had deferred is lost, so a member
-    /// that defers is left alone: nobody else may have heard of it yet.
+    /// A member starts again with what its store holds.
     fn restart(&mut self) {
         let member = self.rng.random_range(0..self.net.members.len());
-        if self.net.members[member].mesh.deferred().count > 0 {
-            return;
-        }
         let mine = |link: &(usize, usize)| link.0 == member || link.1 == member;
         for link in self.links.keys().copied().filter(mine).collect::<Vec<_>>() {
             self.cut(link);
         }
         let before = self.net.members[member].mesh.graph().root();
-        let mut graph = Graph::default();
-        for change in &self.net.members[member].stored {
-            graph.load(change.write.clone());
-        }
+        let held = self.net.members[member].held();
         assert_eq!(
-            graph.root(),
+            held.graph.root(),
             before,
             "seed {}: what is stored is held",
             self.seed
@@ -183,7 +175,7 @@ impl History {
         } else {
             node()
         };
-        self.net.restart(member, config, graph);
+        self.net.restart(member, config, held);
     }
 
     fn check(&self) {

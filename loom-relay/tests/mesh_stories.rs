@@ -353,9 +353,55 @@ fn a_write_from_the_future_is_passed_on_at_once_and_appears_when_its_time_comes(
     net.pass(Duration::from_millis(20));
     assert_eq!(mesh(&net).unwrap().stamp.ms(), due);
     assert_eq!(net.members[0].mesh.deferred().count, 0);
-    assert_eq!(net.members[0].stored.len(), 1);
+    assert_eq!(net.members[0].stored.changes.len(), 1);
+    assert!(net.members[0].held().deferred.is_empty());
     assert_eq!(messages(&mut net, late)[0]["put"]["s"]["f"], 1);
     assert!(net.heard(b).is_empty(), "heard it at once");
+}
+
+#[test]
+fn a_deferred_write_is_acknowledged_when_it_is_stored_and_survives_a_restart() {
+    let mut net = Net::new([relay()]);
+    net.members[0].commits_at_once = false;
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    net.heard(a);
+    let due = START_MS as f64 + 2_000.0;
+    net.say(a, put("p1", "s", "f", due, "1"));
+    assert!(
+        messages(&mut net, a).is_empty(),
+        "acknowledged before it is stored"
+    );
+    // The same write again, over another link and under another id: nothing more to store, but
+    // it is not stored yet either.
+    net.say(b, put("p2", "s", "f", due, "1"));
+    assert_eq!(net.members[0].mesh.deferred().count, 1);
+    assert_eq!(net.members[0].stored.deferrals.len(), 1);
+    let acknowledged = |net: &mut Net, client| {
+        let heard = messages(net, client).into_iter();
+        heard.filter(|message| message["ok"] == true).count()
+    };
+    assert_eq!(acknowledged(&mut net, b), 0);
+    net.commit_all(0);
+    assert_eq!(acknowledged(&mut net, a), 1);
+    assert_eq!(acknowledged(&mut net, b), 1);
+
+    net.hang_up(a);
+    net.hang_up(b);
+    let held = net.members[0].held();
+    net.restart(0, relay(), held);
+    assert_eq!(net.members[0].mesh.deferred().count, 1);
+    // Nobody is connected and nothing is heard: the clock alone brings it in.
+    net.pass(Duration::from_millis(1_999));
+    assert!(net.members[0].mesh.graph().get("s", "f").is_none());
+    let late = net.client(0);
+    net.pass(Duration::from_millis(2));
+    assert!(net.members[0].mesh.graph().get("s", "f").is_some());
+    assert!(net.members[0].held().deferred.is_empty());
+    let told = messages(&mut net, late);
+    assert!(
+        told.iter().any(|message| message["put"]["s"]["f"] == 1),
+        "{told:?}"
+    );
 }
 
 #[test]

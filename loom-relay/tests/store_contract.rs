@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use loom_relay::machine::{Batch, Deferral};
 use loom_relay::model::{Cell, Change, Field, Soul, Stamp, Value, Write};
 use loom_relay::store::disk::DiskStore;
 use loom_relay::store::memory::MemoryStore;
@@ -30,17 +31,14 @@ fn change(soul: &str, field: &str, stamp: f64, value: Value) -> Change {
     }
 }
 
-type Held = BTreeMap<(Soul, Field), Cell>;
+type Fields = BTreeMap<(Soul, Field), Cell>;
 
-fn held(store: &mut dyn Store) -> Held {
-    let mut held = Held::new();
-    store
-        .load(&mut |Write { soul, field, cell }| {
-            let before = held.insert((soul, field), cell);
-            assert_eq!(before, None, "a field was loaded twice");
-        })
-        .unwrap();
-    held
+fn held(store: &mut dyn Store) -> Fields {
+    let held = store.load().unwrap();
+    let items = held.graph.items_after(None);
+    items
+        .map(|item| ((item.soul.clone(), item.field.clone()), item.cell.clone()))
+        .collect()
 }
 
 /// Steps with everything that is easy to get wrong in an encoding.
@@ -98,10 +96,10 @@ fn keeps_what_it_was_given(
     mut store: Box<dyn Store>,
     reopen: impl Fn(Box<dyn Store>) -> Box<dyn Store>,
 ) {
-    let mut expected = Held::new();
+    let mut expected = Fields::new();
     assert_eq!(held(&mut *store), expected, "a new store is empty");
     for step in steps() {
-        store.commit(&step).unwrap();
+        store.commit(&step.clone().into()).unwrap();
         for Change { write, .. } in step {
             expected.insert((write.soul, write.field), write.cell);
         }
@@ -111,6 +109,60 @@ fn keeps_what_it_was_given(
             "something is missing or extra"
         );
     }
+}
+
+/// Writes wait, some of them are over, across any grouping into batches.
+fn keeps_what_waits_for_the_clock(
+    mut store: Box<dyn Store>,
+    reopen: impl Fn(Box<dyn Store>) -> Box<dyn Store>,
+) {
+    let long = "x".repeat(100_000);
+    let wait = |soul: &str, field: &str, stamp, value| change(soul, field, stamp, value).write;
+    let writes = [
+        wait("s", "f", 10.0, Value::text("a")),
+        wait("s", "f", 10.0, Value::text("b")),
+        wait("s", "f", 11.5, Value::text("a")),
+        wait(&long, &long, 10.0, Value::text(&long)),
+        wait("", "", 10.0, Value::null()),
+    ];
+    let [a, b, later, long, empty] = writes.each_ref();
+    use Deferral::{Over, Waits};
+    let steps = [
+        (vec![Waits(a.clone()), Waits(b.clone())], vec![a, b]),
+        // In one batch with its beginning.
+        (vec![Waits(later.clone()), Over(later.clone())], vec![a, b]),
+        (vec![Over(a.clone()), Waits(a.clone())], vec![a, b]),
+        (
+            vec![Over(a.clone()), Waits(long.clone()), Waits(empty.clone())],
+            vec![b, long, empty],
+        ),
+        (vec![Over(long.clone()), Over(b.clone())], vec![empty]),
+    ];
+    for (deferrals, expected) in steps {
+        let batch = Batch {
+            changes: vec![change("s", "decided", 1.0, Value::null())],
+            deferrals,
+        };
+        store.commit(&batch).unwrap();
+        store = reopen(store);
+        let held = store.load().unwrap();
+        assert_eq!(held.graph.len(), 1);
+        assert_eq!(held.deferred.len(), expected.len());
+        for write in expected {
+            assert!(held.deferred.contains(write));
+        }
+    }
+}
+
+#[test]
+fn every_store_keeps_what_waits_for_the_clock() {
+    keeps_what_waits_for_the_clock(Box::new(MemoryStore::default()), |store| store);
+    let home = tempfile::tempdir().unwrap();
+    let open = || Box::new(DiskStore::open(home.path(), Durability::Sync).unwrap());
+    keeps_what_waits_for_the_clock(open(), |store| {
+        drop(store);
+        open()
+    });
 }
 
 #[test]
@@ -196,7 +248,7 @@ fn what_was_stored_and_cannot_be_read_is_never_taken_for_empty() {
         let home = tempfile::tempdir().unwrap();
         let mut store = DiskStore::open(home.path(), Durability::Sync).unwrap();
         for step in steps().into_iter().take(3) {
-            store.commit(&step).unwrap();
+            store.commit(&step.into()).unwrap();
         }
         drop(store);
         damage(home.path());

@@ -27,12 +27,12 @@ impl Replica {
     /// Takes what the mesh has merged: the effects from `news` on.
     pub(super) fn absorb(&mut self, now: Now, news: usize, effects: &mut [Effect]) {
         for effect in &mut effects[news..] {
-            if let Effect::Persist { commit, changes } = effect {
+            if let Effect::Persist { commit, batch } = effect {
                 self.issued = *commit;
                 if self.config.plant == Some(Plant::ReverseTie) {
-                    self.reverse_ties(changes);
+                    self.reverse_ties(&mut batch.changes);
                 }
-                for change in changes.iter() {
+                for change in &batch.changes {
                     self.apply(change, now);
                 }
             }

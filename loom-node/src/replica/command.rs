@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use loom_relay::mesh::DeferredView;
 use loom_relay::model::Stamp;
 use tokio::sync::oneshot;
 
@@ -129,7 +130,7 @@ pub struct Digest {
 }
 
 /// How a replica is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Status {
     /// What it has done.
     pub stats: Stats,
@@ -146,7 +147,7 @@ pub struct Status {
     /// Followers of the change feed.
     pub readers: usize,
     /// Writes from the future, waiting for this node's clock.
-    pub deferred: usize,
+    pub deferred: DeferredView,
     /// Own changes made while no link was up, not reconciled with any since.
     pub unsent: usize,
     /// Commits not yet durable.

@@ -45,10 +45,11 @@ pub(super) async fn health(State(app): State<App>) -> Result<Response, ApiError>
             "no relay answers (trying {peers}): writes wait here until one does"
         ));
     }
-    if status.deferred > 0 {
-        let count = status.deferred;
+    if let Some(earliest) = status.deferred.earliest {
+        let count = status.deferred.count;
         problems.push(format!(
-            "{count} writes are stamped later than this node's clock and wait for it: compare clocks"
+            "{count} writes are stamped later than this node's clock and wait for it, the first \
+             until {earliest}: compare clocks"
         ));
     }
     let stats = stats_json(&status);
@@ -82,6 +83,10 @@ pub(super) async fn stats(State(app): State<App>) -> Result<Response, ApiError> 
                 "foreign": status.foreign,
             },
             "durability": app.config().durability.to_string(),
+            "deferred": {
+                "count": status.deferred.count,
+                "earliest": status.deferred.earliest.map(answer::state),
+            },
         }),
     ))
 }
@@ -96,7 +101,7 @@ async fn sync(app: &App, status: &Status) -> Json {
     json!({
         "connected": !links.is_empty(),
         "subscriptions": status.readers,
-        "pendingChanges": status.unsent + status.deferred,
+        "pendingChanges": status.unsent + status.deferred.count,
         "changeHistory": status.history,
         "circuitBreakers": {},
     })
@@ -189,7 +194,7 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
     gauge(
         "writes_deferred",
         "Writes from the future, waiting for the clock.",
-        status.deferred,
+        status.deferred.count,
     );
     gauge(
         "commits_waiting",
@@ -206,6 +211,13 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
         "1 while a relay answers.",
         usize::from(connected),
     );
+    if let Some(earliest) = status.deferred.earliest {
+        page.gauge(
+            "loom_node_writes_deferred_earliest_seconds",
+            "When the first of them is due, since the Unix epoch; absent when none waits.",
+            earliest.ms() / 1e3,
+        );
+    }
     let mut counter = |name: &str, help: &str, value: u64| {
         page.counter(&format!("loom_node_{name}_total"), help, value);
     };

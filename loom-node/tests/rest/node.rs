@@ -82,7 +82,9 @@ async fn a_stored_graph_is_there_again_after_a_restart() {
         .await
         .unwrap();
     let (digest, list) = (node.get("/digest").await, node.get("/nodes").await);
-    assert_eq!(node.get("/stats").await["durability"], "sync");
+    let stats = node.get("/stats").await;
+    assert_eq!(stats["durability"], "sync");
+    assert_eq!(stats["deferred"], json!({"count": 0, "earliest": null}));
     node.stop().await;
 
     let node = Node::start(config()).await;

@@ -223,10 +223,10 @@ impl<M: Machine> Core<M> {
                     self.waiting.push_back(Input::PeerDown { peer });
                 }
             }
-            Effect::Persist { commit, changes } => match &mut self.store {
+            Effect::Persist { commit, batch } => match &mut self.store {
                 Some(store) => {
                     let awaited = store.durability() != Durability::None;
-                    store.submit(commit, changes);
+                    store.submit(commit, batch);
                     if !awaited {
                         self.waiting.push_back(Input::Committed(commit));
                     }

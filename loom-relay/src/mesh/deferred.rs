@@ -1,10 +1,14 @@
 //! Writes stamped later than the local clock, kept until it gets there.
+//!
+//! Each is held once, however often it arrives: peers that hold it bring it with every connection.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 use crate::clock::{Mono, Now};
-use crate::model::{PeerId, Stamp, Write};
+use crate::model::{Cell, Field, PeerId, Soul, Stamp, Value, Write};
 
 /// Most writes that wait, for the process. A peer whose clock runs five seconds ahead and which
 /// writes a thousand a second needs 5,000.
@@ -36,11 +40,36 @@ pub(super) struct Waiting {
     pub(super) links_up: u64,
 }
 
+/// A write, in order of stamps.
+type Key = (Stamp, Soul, Field, ByBytes);
+
+/// A value in an order that only has to be one: GUN's own takes a megabyte apart unit by unit.
+#[derive(Debug, PartialEq, Eq)]
+struct ByBytes(Value);
+
+impl Ord for ByBytes {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.json().cmp(other.0.json())
+    }
+}
+
+impl PartialOrd for ByBytes {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Where a write came from, and who has been told.
+#[derive(Debug)]
+struct Source {
+    from: Option<PeerId>,
+    links_up: u64,
+}
+
 /// In order of stamps, bounded in count and bytes, for the process and for each peer.
 #[derive(Debug, Default)]
 pub(super) struct Deferred {
-    waiting: BTreeMap<(Stamp, u64), Waiting>,
-    next: u64,
+    waiting: BTreeMap<Key, Source>,
     total: Share,
     by_peer: BTreeMap<PeerId, Share>,
     due: Option<Mono>,
@@ -66,7 +95,8 @@ impl Deferred {
         from: Option<PeerId>,
         writes: impl Iterator<Item = &'a Write>,
     ) -> bool {
-        let more = writes.fold(Share::default(), |sum, write| Share {
+        let news = writes.filter(|write| !self.waiting.contains_key(&key(write)));
+        let more = news.fold(Share::default(), |sum, write| Share {
             count: sum.count + 1,
             bytes: sum.bytes + size(write),
         });
@@ -77,18 +107,28 @@ impl Deferred {
         self.total.fits(more, 1) && of_peer.copied().unwrap_or_default().fits(more, PEER_SHARE)
     }
 
-    pub(super) fn wait(&mut self, waiting: Waiting) {
-        let bytes = size(&waiting.write);
-        let of_peer = waiting
-            .from
-            .map(|peer| self.by_peer.entry(peer).or_default());
+    /// Takes a write in; false when it waits already.
+    pub(super) fn wait(&mut self, waiting: Waiting) -> bool {
+        let Waiting {
+            write,
+            from,
+            links_up,
+        } = waiting;
+        let bytes = size(&write);
+        match self.waiting.entry(key(&write)) {
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.links_up = known.links_up.max(links_up);
+                return false;
+            }
+            Entry::Vacant(place) => place.insert(Source { from, links_up }),
+        };
+        let of_peer = from.map(|peer| self.by_peer.entry(peer).or_default());
         for share in std::iter::once(&mut self.total).chain(of_peer) {
             share.count += 1;
             share.bytes += bytes;
         }
-        let key = (waiting.write.cell.stamp, self.next);
-        self.next += 1;
-        self.waiting.insert(key, waiting);
+        true
     }
 
     /// Takes out one write that is no longer in the future.
@@ -97,7 +137,14 @@ impl Deferred {
         if first.key().0 > clock {
             return None;
         }
-        let waiting = first.remove();
+        let ((stamp, soul, field, ByBytes(value)), Source { from, links_up }) =
+            first.remove_entry();
+        let cell = Cell { stamp, value };
+        let waiting = Waiting {
+            write: Write { soul, field, cell },
+            from,
+            links_up,
+        };
         let bytes = size(&waiting.write);
         self.total.count -= 1;
         self.total.bytes -= bytes;
@@ -111,6 +158,11 @@ impl Deferred {
             }
         }
         Some(waiting)
+    }
+
+    /// Looks at the clock as soon as there is one: for what waited before this process started.
+    pub(super) fn look_at_once(&mut self) {
+        self.due = self.view().earliest.map(|_| Mono::default());
     }
 
     /// Works out when to look again. Called with every input: wall clocks get set.
@@ -130,11 +182,53 @@ impl Deferred {
     pub(super) fn view(&self) -> DeferredView {
         DeferredView {
             count: self.waiting.len(),
-            earliest: self.waiting.first_key_value().map(|((stamp, _), _)| *stamp),
+            earliest: self.waiting.first_key_value().map(|(key, _)| key.0),
         }
     }
 }
 
+fn key(write: &Write) -> Key {
+    let Write { soul, field, cell } = write.clone();
+    (cell.stamp, soul, field, ByBytes(cell.value))
+}
+
 fn size(write: &Write) -> usize {
     write.soul.len() + write.field.len() + write.cell.value.json().len() + 64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_already_takes_no_more_room_when_it_comes_again() {
+        let write = Write {
+            soul: "s".into(),
+            field: "f".into(),
+            cell: Cell {
+                stamp: Stamp::new(1.0).unwrap(),
+                value: Value::text(&"x".repeat(DEFERRED_BYTES_MAX / PEER_SHARE - 1_000)),
+            },
+        };
+        let from = Some(PeerId(1));
+        let mut deferred = Deferred::default();
+        for nth in 0..5 {
+            assert!(deferred.has_room(from, std::iter::once(&write)), "{nth}");
+            let is_new = deferred.wait(Waiting {
+                write: write.clone(),
+                from,
+                links_up: nth,
+            });
+            assert_eq!(is_new, nth == 0);
+        }
+        let other = Write {
+            field: "g".into(),
+            ..write
+        };
+        assert!(!deferred.has_room(from, std::iter::once(&other)));
+        let over = deferred.take_due(Stamp::new(1.0).unwrap()).unwrap();
+        assert_eq!(over.links_up, 4, "told to all that were up the last time");
+        assert!(deferred.has_room(from, std::iter::once(&other)));
+        assert_eq!(deferred.view(), DeferredView::default());
+    }
 }

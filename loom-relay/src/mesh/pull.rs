@@ -45,7 +45,7 @@ impl Mesh {
     /// Asks for what the changes from this index on link to. An answer that brings a link brings
     /// it from somebody who was offline, and whatever it leads to was never sent either.
     pub(super) fn pull_linked(&mut self, from: PeerId, index: usize, turn: &mut Turn<'_>) {
-        let changes = turn.changes[index..].iter();
+        let changes = turn.batch.changes[index..].iter();
         let linked = changes.filter_map(|change| change.write.cell.value.as_link());
         let linked: BTreeSet<Soul> = linked.collect();
         for soul in &linked {

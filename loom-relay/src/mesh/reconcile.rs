@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::machine::Deferral;
 use crate::model::{Field, PeerId, Soul, Write};
 use crate::wire::{Id, LoomTalk, encode};
 
@@ -84,7 +85,7 @@ impl Mesh {
     ) {
         let fields = writes.len() as u64;
         self.counters.sync_fields_in += fields;
-        let before = turn.changes.len();
+        let before = turn.batch.changes.len();
         let clock = self.clock.reading(turn.now.wall_ms);
         for write in writes {
             let future = std::iter::once(&write).filter(|write| write.cell.stamp > clock);
@@ -140,13 +141,20 @@ impl Mesh {
         }
     }
 
-    pub(super) fn defer(&mut self, write: Write, from: Option<PeerId>, passed_on: bool) {
+    pub(super) fn defer(&mut self, write: Write, from: Option<PeerId>, turn: &mut Turn<'_>) {
         self.counters.fields_deferred += 1;
-        self.deferred.wait(Waiting {
-            write,
+        let is_new = self.deferred.wait(Waiting {
+            write: write.clone(),
             from,
             // Nobody has been told about a write of our own, or one that came as an answer.
-            links_up: if passed_on { self.counters.links_up } else { 0 },
+            links_up: if turn.passed_on {
+                self.counters.links_up
+            } else {
+                0
+            },
         });
+        if is_new {
+            turn.batch.deferrals.push(Deferral::Waits(write));
+        }
     }
 }

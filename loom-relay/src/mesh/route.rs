@@ -173,7 +173,7 @@ impl Mesh {
         if !self.can_defer(from, &writes, turn) {
             return;
         }
-        let before = turn.changes.len();
+        let before = turn.batch.changes.len();
         for write in writes {
             self.merge(write, Some(from), turn);
         }
@@ -220,13 +220,13 @@ impl Mesh {
             Merged::Taken(change) => {
                 self.counters.fields_taken += 1;
                 self.clock.observe(change.write.cell.stamp);
-                turn.changes.push(change);
+                turn.batch.changes.push(change);
             }
             Merged::Kept(write) => {
                 self.counters.fields_kept += 1;
                 self.note_beaten(write);
             }
-            Merged::Deferred(write) => self.defer(write, from, turn.passed_on),
+            Merged::Deferred(write) => self.defer(write, from, turn),
         }
     }
 

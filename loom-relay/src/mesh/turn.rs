@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::clock::Now;
 use crate::graph::Item;
-use crate::machine::{Commit, Effect};
-use crate::model::{Change, PeerId, Write};
+use crate::machine::{Batch, Commit, Effect};
+use crate::model::{PeerId, Write};
 use crate::wire::{Id, encode};
 
 use super::parcel::{PARCEL_BYTES, Size};
@@ -17,9 +17,9 @@ use super::{Mesh, link::Link};
 pub(super) struct Turn<'a> {
     pub(super) now: Now,
     pub(super) effects: &'a mut Vec<Effect>,
-    /// What won, in merge order.
-    pub(super) changes: Vec<Change>,
-    /// Puts to acknowledge once `changes` are stored.
+    /// What is to be stored.
+    pub(super) batch: Batch,
+    /// Puts to acknowledge once `batch` is stored.
     pub(super) acks: Vec<(PeerId, Id)>,
     /// Whether what is being merged was passed on to all links as it came.
     pub(super) passed_on: bool,
@@ -58,7 +58,7 @@ impl<'a> Turn<'a> {
         Self {
             now,
             effects,
-            changes: Vec::new(),
+            batch: Batch::default(),
             acks: Vec::new(),
             passed_on: false,
             spread: BTreeMap::new(),
@@ -67,7 +67,7 @@ impl<'a> Turn<'a> {
 
     /// Tells `audience` about the changes from this index on.
     pub(super) fn spread_changes_since(&mut self, index: usize, audience: Audience) {
-        let writes = self.changes[index..].iter();
+        let writes = self.batch.changes[index..].iter();
         let mut writes = writes.map(|change| change.write.clone()).peekable();
         if writes.peek().is_some() {
             self.spread.entry(audience).or_default().extend(writes);
@@ -81,10 +81,10 @@ impl Mesh {
         for (audience, writes) in std::mem::take(&mut turn.spread) {
             self.spread(audience, &writes, &mut turn);
         }
-        let changes = std::mem::take(&mut turn.changes);
-        let commit = (!changes.is_empty()).then(|| {
+        let batch = std::mem::take(&mut turn.batch);
+        let commit = (!batch.is_empty()).then(|| {
             let commit = self.acks.next_commit();
-            turn.effects.push(Effect::Persist { commit, changes });
+            turn.effects.push(Effect::Persist { commit, batch });
             commit
         });
         for (peer, put) in std::mem::take(&mut turn.acks) {

@@ -10,6 +10,7 @@ use super::http::{App, Unavailable};
 use crate::driver;
 use crate::machine::Side;
 use crate::mesh;
+use crate::model::Stamp;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Health {
@@ -20,6 +21,8 @@ pub(super) struct Health {
     fields: u64,
     /// Writes stamped in the future, waiting for the clock.
     deferred: usize,
+    /// The earliest of their stamps, in milliseconds since the Unix epoch.
+    deferred_earliest: Option<f64>,
     uptime_s: u64,
     /// `sync`, `os`, `none`, or `memory` without a data directory.
     durability: String,
@@ -59,6 +62,7 @@ pub(super) async fn show(State(app): State<App>) -> Result<Json<Health>, Unavail
         souls: status.souls,
         fields: status.fields,
         deferred: status.deferred.count,
+        deferred_earliest: status.deferred.earliest.map(Stamp::ms),
         uptime_s: app.started.elapsed().as_secs(),
         durability: app
             .durability

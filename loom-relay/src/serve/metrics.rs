@@ -41,6 +41,13 @@ pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Un
         "Time since the start.",
         app.started.elapsed().as_secs_f64(),
     );
+    if let Some(earliest) = status.deferred.earliest {
+        page.gauge(
+            "loom_relay_deferred_earliest_seconds",
+            "When the first deferred write is due, since the Unix epoch; absent when none waits.",
+            earliest.ms() / 1e3,
+        );
+    }
     page.process();
     app.hub.stats().expose("loom_relay", &mut page);
     for (name, help, value) in status.counters.entries() {

@@ -1,13 +1,10 @@
-//! A store on disk: one key per field in a `fjall` database, and the refusal to start on less than
+//! A store on disk: one row per field in a `fjall` database, and the refusal to start on less than
 //! what was once stored.
 //!
 //! ```text
 //! <data-dir>/db/          the database
-//!   keyspace "fields"     key   = length of soul (u32 BE), soul, field
-//!                         value = stamp (f64 BE), JSON text
-//!                    or, where that key would be longer than the database allows,
-//!                         key   = 0xffffffff, BLAKE3 of the key above
-//!                         value = length of the key above (u32 BE), that key, stamp, JSON text
+//!   keyspace "fields"     the winning write of every field, encoded as `row` says
+//!   keyspace "deferred"   writes that wait for the clock
 //!   keyspace "meta"       "commits" = commits so far (u64 BE), written with every commit
 //! <data-dir>/loom-store   the marker: format version, and commits that must be there
 //! ```
@@ -19,17 +16,20 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
 
 use super::marker::Marker;
-use super::{Durability, Store, StoreError};
-use crate::model::{Cell, Change, Field, Soul, Stamp, Value, Write};
+use super::{Durability, Store, StoreError, row};
+use crate::graph::Held;
+use crate::machine::{Batch, Deferral};
+use crate::model::Change;
 
 /// Keeps every field in a database of its own directory.
 pub struct DiskStore {
     directory: PathBuf,
     database: Database,
     fields: Keyspace,
+    deferred: Keyspace,
     meta: Keyspace,
     durability: Durability,
     commits: u64,
@@ -96,6 +96,7 @@ impl DiskStore {
             .map_err(damaged)?;
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
         let fields = database.keyspace("fields", options).map_err(damaged)?;
+        let deferred = database.keyspace("deferred", options).map_err(damaged)?;
         let meta = database.keyspace("meta", options).map_err(damaged)?;
         let commits = match meta.get(COMMITS).map_err(damaged)? {
             Some(bytes) => <[u8; 8]>::try_from(&*bytes)
@@ -123,6 +124,7 @@ impl DiskStore {
             directory: directory.to_owned(),
             database,
             fields,
+            deferred,
             meta,
             durability,
             commits,
@@ -135,6 +137,17 @@ impl DiskStore {
         self.persist(PersistMode::SyncAll)?;
         self.marker.commits_min = self.commits;
         self.marker.write(&self.directory)
+    }
+
+    fn read(&self, entry: fjall::Guard) -> Result<(Slice, Slice), StoreError> {
+        let entry = entry.into_inner();
+        entry.map_err(|cause| self.failed("reading", cause))
+    }
+
+    fn garbled(&self, what: &str, key: &[u8]) -> StoreError {
+        let key = String::from_utf8_lossy(key);
+        let damage = format!("the entry of {what} {key:?} is garbled");
+        self.failed("reading", Unusable::Damaged(damage))
     }
 
     fn persist(&self, mode: PersistMode) -> Result<(), StoreError> {
@@ -156,41 +169,52 @@ impl DiskStore {
 }
 
 impl Store for DiskStore {
-    fn load(&mut self, each: &mut dyn FnMut(Write)) -> Result<(), StoreError> {
+    fn load(&mut self) -> Result<Held, StoreError> {
+        let mut held = Held::default();
         for entry in self.fields.iter() {
-            let (key, value) = entry
-                .into_inner()
-                .map_err(|cause| self.failed("reading", cause))?;
-            let write = decode(&key, &value).ok_or_else(|| {
-                let key = String::from_utf8_lossy(&key).into_owned();
-                let damage = format!("the entry of field {key:?} is garbled");
-                self.failed("reading", Unusable::Damaged(damage))
-            })?;
-            each(write);
+            let (key, value) = self.read(entry)?;
+            let write = row::decode(&key, &value).ok_or_else(|| self.garbled("field", &key))?;
+            held.graph.load(write);
         }
-        Ok(())
+        for entry in self.deferred.iter() {
+            let (key, value) = self.read(entry)?;
+            let write = row::decode_deferred(&key, &value)
+                .ok_or_else(|| self.garbled("deferred write", &key))?;
+            held.deferred.push(write);
+        }
+        Ok(held)
     }
 
-    fn commit(&mut self, batch: &[Change]) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         // Within one batch of the database all entries are equally old, so which of two writes to
         // one key wins would be chance: only the last goes in.
-        let last: BTreeMap<_, _> = batch
+        let fields: BTreeMap<_, _> = batch
+            .changes
             .iter()
-            .map(|change| {
-                (
-                    (&change.write.soul, &change.write.field),
-                    &change.write.cell,
-                )
-            })
+            .map(|Change { write, .. }| ((&write.soul, &write.field), &write.cell))
             .collect();
+        let deferrals = batch.deferrals.iter().map(|deferral| match deferral {
+            Deferral::Waits(write) => {
+                let (key, value) = row::encode_deferred(write);
+                (key, Some(value))
+            }
+            Deferral::Over(write) => (row::encode_deferred(write).0, None),
+        });
+        let deferrals: BTreeMap<_, _> = deferrals.collect();
         let mut entries = self.database.batch().durability(match self.durability {
             Durability::Sync => Some(PersistMode::SyncAll),
             Durability::Os => Some(PersistMode::Buffer),
             Durability::None => None,
         });
-        for ((soul, field), cell) in last {
-            let (key, value) = encode(soul, field, cell);
+        for ((soul, field), cell) in fields {
+            let (key, value) = row::encode(soul, field, cell);
             entries.insert(&self.fields, key, value);
+        }
+        for (key, value) in deferrals {
+            match value {
+                Some(value) => entries.insert(&self.deferred, key, value),
+                None => entries.remove(&self.deferred, key),
+            }
         }
         let commits = self.commits + 1;
         entries.insert(&self.meta, COMMITS, commits.to_be_bytes());
@@ -269,68 +293,6 @@ fn prepare(directory: &Path) -> Result<Option<Marker>, Prepare> {
         _ => Ok(marker),
     }
 }
-
-/// The entry that keeps a field: its key and its value in the database.
-fn encode(soul: &Soul, field: &Field, cell: &Cell) -> (Vec<u8>, Vec<u8>) {
-    let json = cell.value.json();
-    let name = encode_name(soul, field);
-    let mut value = Vec::with_capacity(8 + json.len());
-    let key = if name.len() <= KEY_BYTES_MAX {
-        name
-    } else {
-        value.extend_from_slice(&length(name.len()));
-        value.extend_from_slice(&name);
-        [LONG, blake3::hash(&name).as_bytes()].concat()
-    };
-    value.extend_from_slice(&cell.stamp.ms().to_be_bytes());
-    value.extend_from_slice(json.as_bytes());
-    (key, value)
-}
-
-fn decode(key: &[u8], value: &[u8]) -> Option<Write> {
-    let (name, value) = match key.strip_prefix(LONG) {
-        None => (key, value),
-        Some(hash) => {
-            let (name, value) = split_prefixed(value)?;
-            (blake3::hash(name).as_bytes() == hash).then_some((name, value))?
-        }
-    };
-    let (soul, field) = split_prefixed(name)?;
-    let (stamp, json) = value.split_first_chunk::<8>()?;
-    Some(Write {
-        soul: str::from_utf8(soul).ok()?.into(),
-        field: str::from_utf8(field).ok()?.into(),
-        cell: Cell {
-            stamp: Stamp::new(f64::from_be_bytes(*stamp))?,
-            value: Value::parse(str::from_utf8(json).ok()?).ok()?,
-        },
-    })
-}
-
-/// Soul and field, told apart by a length because either may contain any character.
-fn encode_name(soul: &Soul, field: &Field) -> Vec<u8> {
-    let mut name = Vec::with_capacity(4 + soul.len() + field.len());
-    name.extend_from_slice(&length(soul.len()));
-    name.extend_from_slice(soul.as_bytes());
-    name.extend_from_slice(field.as_bytes());
-    name
-}
-
-fn split_prefixed(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
-}
-
-fn length(bytes: usize) -> [u8; 4] {
-    u32::try_from(bytes)
-        .expect("frames are limited far below 4 GiB")
-        .to_be_bytes()
-}
-
-/// What `fjall` takes as a key; it panics beyond.
-const KEY_BYTES_MAX: usize = 65_535;
-/// Starts a key that is a hash; no soul is that long.
-const LONG: &[u8] = &[0xff; 4];
 
 const DATABASE: &str = "db";
 /// The file without which `fjall` takes a directory for a new database.

@@ -1,32 +1,35 @@
 //! A store that forgets everything with the process: for tests.
 
-use std::collections::BTreeMap;
-
 use super::{Durability, Store, StoreError};
-use crate::model::{Cell, Change, Field, Soul, Write};
+use crate::graph::{Graph, Held};
+use crate::machine::{Batch, Deferral};
+use crate::model::Write;
 
 /// Keeps the newest write of each field in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    fields: BTreeMap<(Soul, Field), Cell>,
+    graph: Graph,
+    deferred: Vec<Write>,
 }
 
 impl Store for MemoryStore {
-    fn load(&mut self, each: &mut dyn FnMut(Write)) -> Result<(), StoreError> {
-        for ((soul, field), cell) in &self.fields {
-            each(Write {
-                soul: soul.clone(),
-                field: field.clone(),
-                cell: cell.clone(),
-            });
-        }
-        Ok(())
+    fn load(&mut self) -> Result<Held, StoreError> {
+        Ok(Held {
+            graph: self.graph.clone(),
+            deferred: self.deferred.clone(),
+        })
     }
 
-    fn commit(&mut self, batch: &[Change]) -> Result<(), StoreError> {
-        for Change { write, .. } in batch {
-            let key = (write.soul.clone(), write.field.clone());
-            self.fields.insert(key, write.cell.clone());
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        for change in &batch.changes {
+            self.graph.overrule(change.write.clone());
+        }
+        for deferral in &batch.deferrals {
+            let (Deferral::Waits(write) | Deferral::Over(write)) = deferral;
+            self.deferred.retain(|held| held != write);
+            if let Deferral::Waits(write) = deferral {
+                self.deferred.push(write.clone());
+            }
         }
         Ok(())
     }

@@ -15,15 +15,15 @@ use std::time::Instant;
 use tokio::sync::watch;
 
 use super::{Durability, Store, StoreError};
-use crate::machine::Commit;
+use crate::machine::{Batch, Commit, Deferral};
 use crate::metrics::Counter;
-use crate::model::Change;
+use crate::model::{Change, Write};
 
 /// A store at work.
 #[derive(Debug)]
 pub struct StoreThread {
     durability: Durability,
-    batches: blocking::Sender<Batch>,
+    batches: blocking::Sender<Submitted>,
     progress: watch::Receiver<Progress>,
     submitted: Commit,
     reported: Commit,
@@ -45,9 +45,9 @@ pub struct StoreStats {
 }
 
 #[derive(Debug)]
-struct Batch {
+struct Submitted {
     commit: Commit,
-    changes: Vec<Change>,
+    batch: Batch,
     bytes: usize,
 }
 
@@ -106,21 +106,21 @@ impl StoreThread {
         self.durability
     }
 
-    /// Queues changes. Commits must rise. Never blocks: ask [`StoreThread::is_full`] before taking
+    /// Queues a batch. Commits must rise. Never blocks: ask [`StoreThread::is_full`] before taking
     /// in what may lead here.
-    pub fn submit(&mut self, commit: Commit, changes: Vec<Change>) {
+    pub fn submit(&mut self, commit: Commit, batch: Batch) {
         debug_assert!(commit > self.submitted, "commits must rise");
         self.submitted = commit;
-        let bytes = changes.iter().map(weight).sum();
+        let bytes = weight(&batch);
         self.queued.batches.fetch_add(1, Relaxed);
         self.queued.bytes.fetch_add(bytes, Relaxed);
-        let batch = Batch {
+        let submitted = Submitted {
             commit,
-            changes,
+            batch,
             bytes,
         };
         // A thread that has failed says so through `progress`.
-        let _ = self.batches.send(batch);
+        let _ = self.batches.send(submitted);
     }
 
     /// Whether as much is waiting as may.
@@ -174,7 +174,7 @@ impl StoreThread {
 /// What the thread itself holds.
 struct Work {
     store: Box<dyn Store>,
-    waiting: blocking::Receiver<Batch>,
+    waiting: blocking::Receiver<Submitted>,
     report: watch::Sender<Progress>,
     queued: Arc<Queued>,
     stats: Arc<StoreStats>,
@@ -183,21 +183,21 @@ struct Work {
 impl Work {
     fn run(mut self) {
         while let Ok(first) = self.waiting.recv() {
-            let Batch {
+            let Submitted {
                 mut commit,
-                mut changes,
+                mut batch,
                 mut bytes,
             } = first;
             let mut batches = 1;
             // The queue is bounded, so what one commit can collect is too.
             while let Ok(next) = self.waiting.try_recv() {
                 commit = next.commit;
-                changes.extend(next.changes);
+                batch.append(next.batch);
                 bytes += next.bytes;
                 batches += 1;
             }
             let started = Instant::now();
-            let outcome = self.store.commit(&changes);
+            let outcome = self.store.commit(&batch);
             let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
             self.queued.batches.fetch_sub(batches, Relaxed);
             self.queued.bytes.fetch_sub(bytes, Relaxed);
@@ -205,7 +205,7 @@ impl Work {
                 Ok(()) => {
                     self.stats.commits.up();
                     self.stats.batches.add(batches as u64);
-                    self.stats.changes.add(changes.len() as u64);
+                    self.stats.changes.add(batch.changes.len() as u64);
                     self.stats.commit_us.add(took_us);
                     self.report.send_modify(|it| it.durable = commit);
                 }
@@ -222,12 +222,19 @@ impl Work {
     }
 }
 
-/// About what a change costs in memory.
-fn weight(change: &Change) -> usize {
-    let was = change.was.as_ref().map_or(0, |was| was.value.json().len());
-    let write = &change.write;
-    CHANGE_BYTES + write.soul.len() + write.field.len() + write.cell.value.json().len() + was
+/// About what a batch costs in memory.
+fn weight(batch: &Batch) -> usize {
+    let changes = batch.changes.iter().map(|Change { write, was, .. }| {
+        let was = was.as_ref().map_or(0, |was| was.value.json().len());
+        size_of::<Change>() + text_bytes(write) + was
+    });
+    let deferrals = batch.deferrals.iter().map(|deferral| {
+        let (Deferral::Waits(write) | Deferral::Over(write)) = deferral;
+        size_of::<Deferral>() + text_bytes(write)
+    });
+    changes.chain(deferrals).sum()
 }
 
-/// A change without its texts.
-const CHANGE_BYTES: usize = size_of::<Change>();
+fn text_bytes(write: &Write) -> usize {
+    write.soul.len() + write.field.len() + write.cell.value.json().len()
+}

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use loom_relay::clock::{Mono, Now};
-use loom_relay::graph::Graph;
-use loom_relay::machine::{Commit, Effect, Input, Machine, Side};
+use loom_relay::graph::{Graph, Held};
+use loom_relay::machine::{Batch, Commit, Deferral, Effect, Input, Machine, Side};
 use loom_relay::mesh::{Mesh, MeshConfig};
-use loom_relay::model::{Cell, Change, PeerId, Value, Write};
+use loom_relay::model::{Cell, PeerId, Value, Write};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value as Json;
@@ -37,7 +37,7 @@ const SCRIPT: usize = usize::MAX;
 
 pub(crate) struct Member {
     pub(crate) mesh: Mesh,
-    pub(crate) stored: Vec<Change>,
+    pub(crate) stored: Batch,
     /// Commits that wait for the test to say that the store is done.
     pub(crate) uncommitted: VecDeque<Commit>,
     pub(crate) commits_at_once: bool,
@@ -80,7 +80,7 @@ impl Net {
     }
 
     /// A member starts again with `graph`. Cut its links first.
-    pub(crate) fn restart(&mut self, member: usize, config: MeshConfig, graph: Graph) {
+    pub(crate) fn restart(&mut self, member: usize, config: MeshConfig, held: impl Into<Held>) {
         // Never one used before: two members with one name would take each other for themselves.
         self.next_seed += 1;
         let seed = self.next_seed;
@@ -89,7 +89,7 @@ impl Net {
         self.members[member] = Member {
             stored,
             commits_at_once,
-            ..Member::new(config, graph, seed)
+            ..Member::new(config, held, seed)
         };
     }
 
@@ -281,10 +281,10 @@ impl Net {
                     }
                 }
                 Effect::Hangup { peer, .. } => self.members[member].hung_up.push(peer),
-                Effect::Persist { commit, changes } => {
-                    assert!(!changes.is_empty());
+                Effect::Persist { commit, batch } => {
+                    assert!(!batch.is_empty());
                     let store = &mut self.members[member];
-                    store.stored.extend(changes);
+                    store.stored.append(batch);
                     if store.commits_at_once {
                         self.input(member, Input::Committed(commit));
                     } else {
@@ -313,10 +313,25 @@ impl Net {
 }
 
 impl Member {
-    fn new(config: MeshConfig, graph: Graph, seed: u64) -> Self {
+    /// What its store would hand it at its next start.
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held::default();
+        for change in &self.stored.changes {
+            held.graph.load(change.write.clone());
+        }
+        for deferral in &self.stored.deferrals {
+            match deferral {
+                Deferral::Waits(write) => held.deferred.push(write.clone()),
+                Deferral::Over(write) => held.deferred.retain(|other| other != write),
+            }
+        }
+        held
+    }
+
+    fn new(config: MeshConfig, held: impl Into<Held>, seed: u64) -> Self {
         Self {
-            mesh: Mesh::new(config, graph, seed),
-            stored: Vec::new(),
+            mesh: Mesh::new(config, held, seed),
+            stored: Batch::default(),
             uncommitted: VecDeque::new(),
             commits_at_once: true,
             hung_up: Vec::new(),

@@ -33,6 +33,18 @@ impl Client {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap();
         let state = u64::try_from(wall.as_millis()).unwrap();
+        self.put_at(id, soul, field, value, state).await;
+    }
+
+    /// The same with a state of one's own.
+    pub(crate) async fn put_at(
+        &mut self,
+        id: &str,
+        soul: &str,
+        field: &str,
+        value: &str,
+        state: u64,
+    ) {
         let put = json!({
             "#": id,
             "put": { soul: { "_": { "#": soul, ">": { field: state } }, field: value } },

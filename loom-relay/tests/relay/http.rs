@@ -217,6 +217,32 @@ async fn a_put_reaches_the_others_and_is_found_again_after_a_restart() {
 }
 
 #[tokio::test]
+async fn an_acknowledged_write_from_the_future_waits_on_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = Relay::start(kept_in(folder.path())).await;
+    let mut client = Client::connect(relay.address).await;
+    let due = 4_000_000_000_000;
+    client.put_at("1", "soul", "field", "value", due).await;
+    assert_eq!(client.answer_to("1").await["ok"], true);
+    drop(client);
+    relay.stop().await;
+
+    let relay = Relay::start(kept_in(folder.path())).await;
+    let health = relay.health().await;
+    assert_eq!(
+        (&health["fields"], &health["deferred"]),
+        (&0.into(), &1.into())
+    );
+    assert_eq!(health["deferred_earliest"].as_f64(), Some(due as f64));
+    let metrics = relay.get("/metrics").await.text().await.unwrap();
+    assert!(
+        metrics.contains("\nloom_relay_deferred_earliest_seconds 4000000000\n"),
+        "{metrics}"
+    );
+    relay.stop().await;
+}
+
+#[tokio::test]
 async fn relays_link_to_relays_and_share_what_they_hold() {
     let first = Relay::start(RelayConfig::default()).await;
     let mut writer = Client::connect(first.address).await;

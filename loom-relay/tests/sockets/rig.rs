@@ -60,7 +60,7 @@ impl Puppet {
         let number = self.last.0;
         effects.push(Effect::Persist {
             commit: self.last,
-            changes: vec![change(number)],
+            batch: vec![change(number)].into(),
         });
         self.last
     }

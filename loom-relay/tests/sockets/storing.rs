@@ -7,8 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use super::rig::{Ask, Rig, Saw, connect, quick, within};
 use futures_util::SinkExt;
 use loom_relay::driver::{DriverConfig, DriverError};
-use loom_relay::machine::Commit;
-use loom_relay::model::{Change, Write};
+use loom_relay::graph::Held;
+use loom_relay::machine::{Batch, Commit};
 use loom_relay::store::{Durability, Store, StoreError};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_tungstenite::tungstenite::Message;
@@ -56,14 +56,14 @@ impl Gate {
 }
 
 impl Store for Gate {
-    fn load(&mut self, _each: &mut dyn FnMut(Write)) -> Result<(), StoreError> {
-        Ok(())
+    fn load(&mut self) -> Result<Held, StoreError> {
+        Ok(Held::default())
     }
 
-    fn commit(&mut self, batch: &[Change]) -> Result<(), StoreError> {
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         let (state, changed) = &*self.inner;
         let mut state = state.lock().unwrap();
-        state.begun.push(batch.len());
+        state.begun.push(batch.changes.len());
         state = changed
             .wait_while(state, |it| !it.open && !it.failing)
             .unwrap();

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use loom_relay::graph::Graph;
 use loom_relay::machine::Side;
 use loom_relay::model::{Cell, PeerId, Stamp, Value, Write};
 use serde_json::Value as Json;
