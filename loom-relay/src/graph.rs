@@ -3,6 +3,7 @@
 //!
 //! [`Graph::merge`] is the only way in for news, [`Graph::load`] for what was already decided.
 
+mod chronicle;
 mod root;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::ops::Bound;
 use crate::ham::{self, Decision};
 use crate::model::{Cell, Change, Field, PeerId, Soul, Stamp, Write};
 
+pub use chronicle::{BRIEF_BYTES, Brief, Chronicle, Entry, ItemId, Window};
 pub use root::Root;
 
 /// All vertices.
@@ -19,6 +21,9 @@ pub struct Graph {
     vertices: BTreeMap<Soul, Vertex>,
     root: Root,
     latest: Option<Stamp>,
+    chronicle: Chronicle,
+    /// Deferred writes that are going to win, where the chronicle lists them.
+    coming: BTreeMap<(Soul, Field), Cell>,
 }
 
 /// What a member starts with: what its store has kept.
@@ -176,9 +181,51 @@ impl Graph {
         self.put(write);
     }
 
+    /// Lists a write that waits for the clock and is going to win when it is due.
+    ///
+    /// [`Graph::merge`] does not: whether there is room for it to wait is not the graph's to say.
+    pub fn foresee(&mut self, write: &Write) {
+        let Write { soul, field, cell } = write;
+        let key = (soul.clone(), field.clone());
+        let coming = self.coming.get(&key);
+        let listed = coming.or_else(|| self.get(soul, field)).cloned();
+        if let Some(listed) = listed {
+            if ham::decide(Some(&listed), cell, cell.stamp) != Decision::Take {
+                return;
+            }
+            let root = Root::of(soul, field, &listed);
+            self.chronicle.remove(listed.stamp, root);
+        }
+        let root = Root::of(soul, field, cell);
+        self.chronicle
+            .insert(soul.clone(), field.clone(), cell.stamp, root);
+        self.coming.insert(key, cell.clone());
+    }
+
+    /// What is held and what is known to come, in order of stamps.
+    pub fn chronicle(&self) -> &Chronicle {
+        &self.chronicle
+    }
+
+    /// The item of an entry of [`Graph::chronicle`].
+    pub fn item<'a>(&'a self, entry: &'a Entry) -> Option<Item<'a>> {
+        let Entry { soul, field, .. } = entry;
+        let coming = match self.coming.is_empty() {
+            true => None,
+            false => self.coming.get(&(soul.clone(), field.clone())),
+        };
+        let cell = coming.or_else(|| self.get(soul, field))?;
+        Some(Item { soul, field, cell })
+    }
+
     fn put(&mut self, write: Write) -> Option<Cell> {
         let Write { soul, field, cell } = write;
         let news = Root::of(&soul, &field, &cell);
+        let is_listed = self.is_coming(&soul, &field, &cell);
+        if !is_listed {
+            self.chronicle
+                .insert(soul.clone(), field.clone(), cell.stamp, news);
+        }
         let vertex = self.vertices.entry(soul.clone()).or_default();
         let stamp = cell.stamp;
         let was = vertex.cells.insert(field.clone(), cell);
@@ -186,13 +233,43 @@ impl Graph {
             root.add(news);
         }
         if let Some(was) = &was {
-            let was = Root::of(&soul, &field, was);
-            for root in [&mut self.root, &mut vertex.root] {
-                root.subtract(was);
+            let root = Root::of(&soul, &field, was);
+            for sum in [&mut self.root, &mut vertex.root] {
+                sum.subtract(root);
+            }
+            if !is_listed {
+                // Not listed either when it gave way to a deferred write, which is gone now.
+                self.chronicle.remove(was.stamp, root);
             }
         }
         self.latest = self.latest.max(Some(stamp));
         was
+    }
+
+    /// Whether the chronicle lists a deferred write for this field that is this one or beats it. One
+    /// that is beaten is taken off.
+    fn is_coming(&mut self, soul: &Soul, field: &Field, cell: &Cell) -> bool {
+        if self.coming.is_empty() {
+            return false;
+        }
+        let key = (soul.clone(), field.clone());
+        let Some(coming) = self.coming.get(&key) else {
+            return false;
+        };
+        match ham::decide(Some(coming), cell, cell.stamp) {
+            Decision::Take => {
+                let root = Root::of(soul, field, coming);
+                self.chronicle.remove(coming.stamp, root);
+                self.coming.remove(&key);
+                false
+            }
+            // Its time has come.
+            _ if coming == cell => {
+                self.coming.remove(&key);
+                true
+            }
+            _ => true,
+        }
     }
 }
 

@@ -68,6 +68,15 @@ impl Root {
         self.count
     }
 
+    /// The sum's bytes; for one item they are its hash.
+    pub fn bytes(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        for (part, limb) in bytes.chunks_exact_mut(8).zip(self.sum) {
+            part.copy_from_slice(&limb.to_le_bytes());
+        }
+        bytes
+    }
+
     /// The sum as 64 hex digits, most significant first.
     pub fn hex(&self) -> String {
         let mut hex = String::with_capacity(64);
