@@ -8,7 +8,7 @@ use clap::ValueEnum;
 pub enum Plant {
     /// Acknowledges one in five creates without keeping it.
     LoseAcked,
-    /// Ignores one in five messages that bring other nodes' records.
+    /// Ignores one in five messages that bring other nodes' records, and those records for good.
     DropRemote,
     /// Keeps the loser when two nodes changed a record without knowing of each other.
     ReverseTie,

@@ -9,14 +9,14 @@ mod command;
 mod legacy;
 mod write;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use loom_relay::clock::{Mono, Now};
 use loom_relay::graph::{Held, Root};
 use loom_relay::machine::{Commit, Effect, Input, Machine};
-use loom_relay::mesh::{Mesh, MeshConfig, SyncView};
-use loom_relay::model::Stamp;
+use loom_relay::mesh::{LinkView, Mesh, MeshConfig, SyncPhase, SyncView};
+use loom_relay::model::{Field, Stamp};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -63,10 +63,12 @@ pub struct Replica {
     waiting: VecDeque<(Commit, Acknowledge)>,
     issued: Commit,
     durable: Commit,
-    /// Own changes made while no link was up, until one has been reconciled.
-    unsent: usize,
-    links: usize,
+    /// Own changes that no other peer is known to hold, by the section of the mesh they were made
+    /// in.
+    unheld: BTreeMap<u64, usize>,
     saboteur: Option<Saboteur>,
+    /// What the planted fault [`Plant::DropRemote`] has ignored.
+    ignored: BTreeSet<Field>,
 }
 
 /// An answer that is ready but for the store.
@@ -109,8 +111,8 @@ impl Replica {
             waiting: VecDeque::new(),
             issued: Commit(0),
             durable: Commit(0),
-            unsent: 0,
-            links: 0,
+            unheld: BTreeMap::new(),
+            ignored: BTreeSet::new(),
         };
         replica.index_graph();
         replica
@@ -187,7 +189,8 @@ impl Replica {
             history: self.history.len(),
             readers: self.feed.readers(),
             deferred: self.mesh.deferred(),
-            unsent: self.unsent,
+            unheld: self.unheld.values().sum(),
+            catch_up: self.catch_up(),
             commits_waiting: (self.issued.0 - self.durable.0) as usize,
             mesh: self.mesh.counters().entries(),
         }
@@ -211,15 +214,29 @@ impl Replica {
             .for_each(|(_, ready)| ready.send());
     }
 
-    /// What was written while nobody heard it has been reconciled with some link.
-    fn note_reconciled(&mut self) {
-        let told = self.mesh.links().any(|link| {
-            let reconciled = matches!(link.sync, SyncView::Done { .. });
-            reconciled || link.is_loom == Some(false)
-        });
-        if told {
-            self.unsent = 0;
+    /// Forgets own changes that another peer is known to hold by now.
+    fn note_held(&mut self) {
+        // gun.js is told everything when it is dialled, and nothing comes back that could be
+        // waited for.
+        if self.mesh.links().any(|link| link.is_loom == Some(false)) {
+            self.unheld.clear();
         }
+        self.unheld = self.unheld.split_off(&self.mesh.sections_held());
+    }
+
+    /// The link that is furthest behind.
+    fn catch_up(&self) -> SyncView {
+        let loom = self.mesh.links().filter(|link| link.is_loom == Some(true));
+        let views = loom.map(|LinkView { sync, .. }| sync);
+        let rank = |view: &SyncView| match view.phase {
+            SyncPhase::Failed => 0,
+            SyncPhase::Comparing => 1,
+            SyncPhase::Finding | SyncPhase::Moving | SyncPhase::Copying => 2,
+            SyncPhase::Differing => 3,
+            SyncPhase::Agreed | SyncPhase::None => 4,
+        };
+        let last = views.min_by_key(|view| (rank(view), view.percent()));
+        last.unwrap_or_default()
     }
 }
 
@@ -230,16 +247,12 @@ impl Machine for Replica {
         let news = effects.len();
         let input = match input {
             Input::Command(command) => return self.on_command(command, now, effects),
-            Input::Heard { frame, .. } if self.is_dropped(&frame) => return,
-            Input::Heard { peer, frame } => Input::Heard { peer, frame },
-            Input::PeerUp { peer, side } => {
-                self.links += 1;
-                Input::PeerUp { peer, side }
-            }
-            Input::PeerDown { peer } => {
-                self.links = self.links.saturating_sub(1);
-                Input::PeerDown { peer }
-            }
+            Input::Heard { peer, frame } => match self.censored(frame) {
+                Some(frame) => Input::Heard { peer, frame },
+                None => return,
+            },
+            Input::PeerUp { peer, side } => Input::PeerUp { peer, side },
+            Input::PeerDown { peer } => Input::PeerDown { peer },
             Input::Committed(commit) => {
                 self.on_committed(commit);
                 Input::Committed(commit)
@@ -249,8 +262,8 @@ impl Machine for Replica {
         };
         self.mesh.handle(input, now, effects);
         self.absorb(now, news, effects);
-        if self.unsent > 0 && self.links > 0 {
-            self.note_reconciled();
+        if !self.unheld.is_empty() {
+            self.note_held();
         }
     }
 

@@ -5,6 +5,7 @@
 //! is written down with its source in `docs/protocol.md`.
 
 mod acks;
+mod answer;
 mod away;
 mod config;
 mod counters;
@@ -39,6 +40,7 @@ use deferred::{Deferred, Waiting};
 use ids::Ids;
 use link::{Kind, Link};
 use seen::Seen;
+use sync::common::Common;
 use turn::{Audience, Turn};
 
 pub use config::{Interest, MeshConfig};
@@ -48,7 +50,10 @@ pub use link::LinkView;
 pub use lookup::LOOKUP_BYTES_MAX;
 pub use parcel::PARCEL_BYTES;
 pub use seen::{REMEMBERED_FOR, REMEMBERED_MAX};
-pub use sync::{CHUNK_BYTES, SyncView};
+pub use sync::common::PEERS_MAX;
+pub use sync::pace::{COMPARE_EVERY, COMPARE_JITTER_MS};
+pub use sync::pass::FOUND_MAX;
+pub use sync::{ANSWER_WITHIN, CHUNK_BYTES, SyncPhase, SyncView};
 
 /// How often an accepting side says something, so that proxies keep idle links; as in gun.js.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
@@ -74,6 +79,13 @@ pub struct Mesh {
     acks: Acks,
     deferred: Deferred,
     away: Away,
+    common: Common,
+    /// Own writes are counted in sections; each comparison of roots ends one.
+    section: u64,
+    /// Writes of sections before this are known to be held by another Loom peer.
+    held: u64,
+    /// The section of the latest own write.
+    written_in: Option<u64>,
     beaten: Vec<Write>,
     counters: Counters,
 }
@@ -87,16 +99,20 @@ enum Timer {
     Heartbeat,
     /// Time for the next piece of something large.
     Parcel,
-    /// Time to compare again, because something had to be refused.
-    Resync,
+    /// Time to compare roots, or to ask again.
+    Sync,
 }
 
 impl Mesh {
     /// A member that goes on from what it held; `seed` makes its ids and its name.
     pub fn new(config: MeshConfig, held: impl Into<Held>, seed: u64) -> Self {
-        let Held { graph, deferred } = held.into();
+        let Held {
+            mut graph,
+            deferred,
+        } = held.into();
         let mut waiting = Deferred::default();
         for write in deferred {
+            graph.foresee(&write);
             waiting.wait(Waiting {
                 write,
                 from: Some(PeerId::FORMER),
@@ -122,6 +138,10 @@ impl Mesh {
             acks: Acks::default(),
             deferred: waiting,
             away: Away::default(),
+            common: Common::default(),
+            section: 0,
+            held: 0,
+            written_in: None,
             beaten: Vec::new(),
             counters: Counters::default(),
         }
@@ -151,7 +171,21 @@ impl Mesh {
             self.merge(write, None, &mut turn);
         }
         turn.spread_changes_since(0, Audience::everyone());
+        if !turn.batch.changes.is_empty() {
+            self.note_own_writes(now.mono);
+        }
         self.finish(turn)
+    }
+
+    /// The section own writes are counted in at the moment.
+    pub fn section(&self) -> u64 {
+        self.section
+    }
+
+    /// Own writes of sections below this are known to be held by another Loom peer: after they were
+    /// sent it has answered, and what was written before its link came up has been reconciled.
+    pub fn sections_held(&self) -> u64 {
+        self.held
     }
 
     /// The writes that lost their merge since the last call against another value; empty unless
@@ -198,7 +232,7 @@ impl Mesh {
 
     fn on_peer_up(&mut self, peer: PeerId, side: Side, turn: &mut Turn<'_>) {
         self.counters.links_up += 1;
-        let link = Link::new(side, self.counters.links_up);
+        let link = Link::new(side, self.counters.links_up, turn.now.mono);
         self.links.insert(peer, link);
         let now = turn.now.mono;
         match side {
@@ -229,6 +263,9 @@ impl Mesh {
     fn on_heard(&mut self, peer: PeerId, frame: &Bytes, turn: &mut Turn<'_>) {
         self.counters.frames_in += 1;
         self.counters.bytes_in += frame.len() as u64;
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.heard = turn.now.mono;
+        }
         match wire::decode(frame) {
             Ok(messages) => {
                 for message in messages {
@@ -262,7 +299,7 @@ impl Mesh {
     fn refuse(&mut self, peer: PeerId, refusal: &Refusal, turn: &mut Turn<'_>) {
         self.counters.messages_refused += 1;
         if refusal.is_answer {
-            self.on_bad_answer(peer);
+            self.on_bad_answer(peer, turn);
             return;
         }
         let Some(id) = &refusal.id else { return };
@@ -300,7 +337,7 @@ impl Mesh {
                 Timer::Greeting => self.on_no_greeting(peer, turn),
                 Timer::Heartbeat => self.on_heartbeat(peer, turn),
                 Timer::Parcel => self.deliver_parcel(peer, turn),
-                Timer::Resync => self.start_sync(peer, turn),
+                Timer::Sync => self.on_sync_timer(peer, turn),
             }
         }
     }

@@ -10,15 +10,16 @@ pub mod encode;
 mod envelope;
 mod hash;
 mod lex;
+pub mod loom;
 mod message;
 mod put;
 
 pub use decode::{BadFrame, decode};
 pub use hash::content_hash;
 pub use lex::Lex;
+pub use loom::LoomTalk;
 pub use message::{
-    AckRequest, BadMessage, Body, Dam, FieldQuery, Get, Hello, Id, LoomTalk, Message, Refusal,
-    SoulQuery,
+    AckRequest, BadMessage, Body, Dam, FieldQuery, Get, Hello, Id, Message, Refusal, SoulQuery,
 };
 pub use put::{BadName, BadPut, check_names, check_write};
 

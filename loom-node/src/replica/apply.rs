@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use loom_relay::clock::Now;
+use loom_relay::graph::Item;
 use loom_relay::machine::Effect;
 use loom_relay::model::{Cell, Change, Write};
-use loom_relay::wire::{self, Body};
+use loom_relay::wire::loom::{self, LoomTalk};
+use loom_relay::wire::{self, Body, Dam, encode};
 
 use super::{CANARY_SOUL, Replica};
 use crate::feed::{Conflict, Event, Happened, Origin, Subject};
@@ -129,8 +131,8 @@ impl Replica {
             },
             (Origin::Local, _) => stats.local_updates += 1,
         }
-        if happened.origin == Origin::Local && self.links == 0 {
-            self.unsent += 1;
+        if happened.origin == Origin::Local {
+            *self.unheld.entry(self.mesh.section()).or_default() += 1;
         }
     }
 
@@ -168,23 +170,45 @@ impl Replica {
         }));
     }
 
-    /// The planted fault [`Plant::DropRemote`]: true for frames that are not to be heard.
-    pub(super) fn is_dropped(&mut self, frame: &Bytes) -> bool {
-        let Some(saboteur) = &mut self.saboteur else {
-            return false;
+    /// The planted fault [`Plant::DropRemote`]: what is left of a frame; `None` when it is not to be
+    /// heard at all.
+    pub(super) fn censored(&mut self, frame: Bytes) -> Option<Bytes> {
+        if self.config.plant != Some(Plant::DropRemote) {
+            return Some(frame);
+        }
+        let Ok(messages) = wire::decode(&frame) else {
+            return Some(frame);
         };
-        let brings_records = wire::decode(frame).is_ok_and(|messages| {
-            messages
-                .into_iter()
-                .flatten()
-                .any(|message| match message.body {
-                    Body::Put { writes, .. } => writes
-                        .iter()
-                        .any(|write| Table::of_soul(&write.soul).is_some()),
-                    _ => false,
-                })
-        });
-        brings_records && saboteur.strikes(Plant::DropRemote)
+        for message in messages.into_iter().flatten() {
+            match message.body {
+                Body::Put { writes, .. } => {
+                    let records = writes.into_iter().filter(is_of_record);
+                    let records: Vec<Write> = records.collect();
+                    let saboteur = self.saboteur.as_mut()?;
+                    if !records.is_empty() && saboteur.strikes(Plant::DropRemote) {
+                        self.ignored
+                            .extend(records.into_iter().map(|write| write.field));
+                        return None;
+                    }
+                }
+                // Whatever was ignored would come again when roots are compared.
+                Body::Dam(Dam::Loom(LoomTalk::Items { mut writes, done })) => {
+                    let (id, to) = message.id.zip(message.answers)?;
+                    writes.retain(|write| !self.ignored.contains(&write.field));
+                    let graph = encode::graph(writes.iter().map(Item::of).collect());
+                    let done = usize::try_from(done).unwrap_or(usize::MAX);
+                    return Some(loom::tell_items(&id, &to, &graph, done));
+                }
+                Body::Dam(Dam::Loom(LoomTalk::Chunk { mut writes, next })) => {
+                    let (id, to) = message.id.zip(message.answers)?;
+                    writes.retain(|write| !self.ignored.contains(&write.field));
+                    let graph = encode::graph(writes.iter().map(Item::of).collect());
+                    return Some(loom::tell_chunk(&id, &to, &graph, next.as_ref()));
+                }
+                _ => {}
+            }
+        }
+        Some(frame)
     }
 
     /// The planted fault [`Plant::ReverseTie`]: winners of conflicts are turned away.
@@ -210,6 +234,10 @@ impl Replica {
         }
         *changes = kept;
     }
+}
+
+fn is_of_record(write: &Write) -> bool {
+    Table::of_soul(&write.soul).is_some()
 }
 
 /// Whether two writes of one record were made without knowledge of each other, and differ.

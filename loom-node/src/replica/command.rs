@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use loom_relay::mesh::DeferredView;
+use loom_relay::mesh::SyncView;
 use loom_relay::model::Stamp;
 use tokio::sync::oneshot;
 
@@ -148,8 +149,10 @@ pub struct Status {
     pub readers: usize,
     /// Writes from the future, waiting for this node's clock.
     pub deferred: DeferredView,
-    /// Own changes made while no link was up, not reconciled with any since.
-    pub unsent: usize,
+    /// Own changes of this process that no other peer is known to hold.
+    pub unheld: usize,
+    /// How far reconciliation is, on the link that is furthest behind.
+    pub catch_up: SyncView,
     /// Commits not yet durable.
     pub commits_waiting: usize,
     /// What the mesh counts: name, meaning, total.

@@ -207,12 +207,12 @@ fn both_sides_of_a_cut_end_with_everything_and_pending_changes_are_counted() {
         cluster.put(0, Table::Nodes, node(&format!("cut-{n}"), n));
         cluster.put(1, Table::Nodes, node(&format!("rest-{n}"), n));
     }
-    assert_eq!(cluster.status(0).unsent, 20);
+    assert_eq!(cluster.status(0).unheld, 20);
     assert_eq!(cluster.list(0, Table::Nodes).len(), 20);
     cluster.heal(0);
     assert!((0..3).all(|at| cluster.list(at, Table::Nodes).len() == 40));
     assert!(cluster.agree());
-    assert_eq!(cluster.status(0).unsent, 0);
+    assert_eq!(cluster.status(0).unheld, 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use loom_relay::mesh::SyncView;
 use loom_relay::metrics::{self, Exposition};
 use serde_json::{Value as Json, json};
 
@@ -101,9 +102,20 @@ async fn sync(app: &App, status: &Status) -> Json {
     json!({
         "connected": !links.is_empty(),
         "subscriptions": status.readers,
-        "pendingChanges": status.unsent + status.deferred.count,
+        "pendingChanges": status.unheld + status.deferred.count,
+        "catchUp": catch_up_json(&status.catch_up),
         "changeHistory": status.history,
         "circuitBreakers": {},
+    })
+}
+
+fn catch_up_json(view: &SyncView) -> Json {
+    json!({
+        "phase": view.phase.name(),
+        "percent": view.percent(),
+        "itemsIn": view.items_in,
+        "itemsOut": view.items_out,
+        "expected": view.expected,
     })
 }
 
@@ -205,6 +217,31 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
         "feed_readers",
         "Followers of the change feed.",
         status.readers,
+    );
+    gauge(
+        "changes_pending",
+        "Own changes that no other peer is known to hold.",
+        status.unheld,
+    );
+    gauge(
+        "sync_percent",
+        "How much of what differs from the relay has been moved; 100 while both agree.",
+        status.catch_up.percent().into(),
+    );
+    gauge(
+        "sync_items_expected",
+        "Fields known to differ, in both directions, since the last agreement.",
+        usize::try_from(status.catch_up.expected).unwrap_or(usize::MAX),
+    );
+    gauge(
+        "sync_items_in",
+        "Of these, fields that have come in.",
+        usize::try_from(status.catch_up.items_in).unwrap_or(usize::MAX),
+    );
+    gauge(
+        "sync_items_out",
+        "Of these, fields that have gone out.",
+        usize::try_from(status.catch_up.items_out).unwrap_or(usize::MAX),
     );
     gauge(
         "sync_connected",

@@ -80,12 +80,22 @@ counters! {
     pulls_out,
     /// Fields spread to other peers because an answer or a sync brought them.
     fields_spread,
-    /// Comparisons with Loom peers started.
+    /// Roots compared with Loom peers.
     syncs_started,
-    /// Comparisons finished, with or without a transfer.
+    /// Comparisons that found both sides the same.
     syncs_finished,
-    /// Comparisons given up because the other side broke the rules.
+    /// Attempts given up because the other side did not answer, or not sensibly.
     syncs_failed,
+    /// Differences worked out among recent fields.
+    sync_windows,
+    /// Differences worked out among all fields.
+    sync_fulls,
+    /// Graphs copied because too much differed.
+    sync_copies,
+    /// Questions asked again because their answer did not come.
+    sync_repeats,
+    /// Messages of negentropy sent.
+    sync_rounds,
     /// Fields received while syncing.
     sync_fields_in,
     /// Fields sent while syncing.

@@ -53,12 +53,13 @@ impl Mesh {
             return;
         };
         link.pid = hello.pid.or(link.pid.take());
-        if hello.loom {
+        if hello.loom > 0 {
             let is_news = !link.is_loom();
             link.kind = Kind::Loom;
+            link.version = hello.loom;
             // A slow link may have been taken for gun.js: from here on it is asked, not told.
             link.parcels.clear();
-            if is_news {
+            if is_news && link.asks() {
                 self.start_sync(from, turn);
             }
             return;

@@ -1,6 +1,7 @@
 //! Ids for our own messages.
 
 use std::fmt;
+use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -23,6 +24,11 @@ impl Ids {
 
     pub(super) fn next(&mut self) -> Id {
         Id::new(&self.text())
+    }
+
+    /// Some time below `max_ms`, from the same seed.
+    pub(super) fn jitter(&mut self, max_ms: u64) -> Duration {
+        Duration::from_millis(self.0.random_range(0..max_ms))
     }
 
     pub(super) fn text(&mut self) -> String {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use crate::clock::Mono;
 use crate::machine::Side;
 use crate::model::{Field, PeerId, Soul};
 use crate::wire::Id;
@@ -38,6 +39,10 @@ pub struct LinkView {
 pub(super) struct Link {
     pub(super) side: Side,
     pub(super) kind: Kind,
+    /// Which reconciliation of Loom's the far end speaks.
+    pub(super) version: u32,
+    /// When something last came.
+    pub(super) heard: Mono,
     pub(super) pid: Option<Arc<str>>,
     pub(super) sync: Sync,
     /// The how-manieth link of this process it is.
@@ -45,8 +50,6 @@ pub(super) struct Link {
     pub(super) pulled: BTreeSet<Soul>,
     pub(super) wrote: BTreeSet<Soul>,
     pub(super) parcels: VecDeque<Parcel>,
-    /// Something of this Loom peer was refused for lack of room: it must be asked again.
-    pub(super) stale: bool,
 }
 
 /// What is known about the far end.
@@ -74,22 +77,33 @@ pub(super) enum Parcel {
 }
 
 impl Link {
-    pub(super) fn new(side: Side, nth: u64) -> Self {
+    pub(super) fn new(side: Side, nth: u64, now: Mono) -> Self {
         Self {
             side,
             kind: Kind::Unknown,
+            version: 0,
+            heard: now,
             pid: None,
             sync: Sync::default(),
             nth,
             pulled: BTreeSet::new(),
             wrote: BTreeSet::new(),
             parcels: VecDeque::new(),
-            stale: false,
         }
     }
 
     pub(super) fn is_loom(&self) -> bool {
         self.kind == Kind::Loom
+    }
+
+    /// Whether both sides know how to work out what differs.
+    pub(super) fn finds_differences(&self) -> bool {
+        self.is_loom() && self.version >= 2
+    }
+
+    /// Whether this side asks. With a peer that only knows whole graphs both do.
+    pub(super) fn asks(&self) -> bool {
+        self.is_loom() && (self.side == Side::Dialled || !self.finds_differences())
     }
 
     /// Whether this soul is to be asked back now: once per connection, and only of those who
@@ -122,7 +136,7 @@ impl Link {
                 Kind::Plain => Some(false),
                 Kind::Loom => Some(true),
             },
-            sync: self.sync.view(),
+            sync: self.sync.view,
         }
     }
 }

@@ -220,6 +220,7 @@ impl Mesh {
             Merged::Taken(change) => {
                 self.counters.fields_taken += 1;
                 self.clock.observe(change.write.cell.stamp);
+                self.common.took(turn.now.mono, change.write.cell.stamp);
                 turn.batch.changes.push(change);
             }
             Merged::Kept(write) => {

@@ -1,155 +1,241 @@
-//! One side of reconciling with a Loom peer: compare roots, and pull what the other side holds.
+//! Where reconciling with one Loom peer stands. [`Sync`] remembers, [`super::reconcile`] carries
+//! out, [`pace`] says when, [`pass`] what differs, [`common`] how far back to look.
 //!
-//! Both sides do this on their own, so both end with the union. [`Sync`] only decides what to ask
-//! next; merging is the mesh's. It pulls the whole graph when the roots differ; a difference
-//! worked out first (negentropy) would take the place of [`Phase::Pulling`] and nothing else.
+//! Of two peers the one that dialled asks; the other answers and remembers only what to show.
 
+pub(super) mod common;
+pub(super) mod pace;
+pub(super) mod pass;
+
+use std::time::Duration;
+
+use crate::clock::Mono;
 use crate::graph::Root;
 use crate::model::{Field, Soul};
 use crate::wire::Id;
 
-/// How much of a graph one chunk carries, in bytes. With one chunk on its way per link a pull is
-/// paced by its receiver and live writes pass between chunks.
+use pace::Pace;
+use pass::Pass;
+
+/// How much of a graph one chunk carries, in bytes. With one chunk on its way per link a transfer
+/// is paced by its receiver and live writes pass between chunks.
 pub const CHUNK_BYTES: usize = 256 << 10;
+
+/// How long a link may be silent before an unanswered question is asked again; doubled each time.
+/// Twice what a dead link takes to be noticed, so this is for answers that got lost on a live one.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often one question is asked before the attempt counts as failed.
+const TRIES_MAX: u32 = 3;
 
 /// Where a link's reconciliation stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SyncView {
+pub struct SyncView {
+    /// What is going on.
+    pub phase: SyncPhase,
+    /// Fields that came in since the last time both sides agreed.
+    pub items_in: u64,
+    /// Fields that went out since then.
+    pub items_out: u64,
+    /// How many in and out are known to be needed; rises while differences are being found.
+    pub expected: u64,
+}
+
+/// What a reconciliation is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SyncPhase {
     /// Not a Loom peer, or not known to be one yet.
     #[default]
     None,
-    /// The other side's root was asked for.
+    /// Roots are being compared for the first time on this link.
     Comparing,
-    /// Its graph is being pulled.
-    Pulling {
-        /// Fields received.
-        received: u64,
-        /// Fields the other side had when asked.
-        expected: u64,
-    },
-    /// Done: this side has everything the other side had.
-    Done {
-        /// Fields received; 0 when the roots were equal.
-        received: u64,
-    },
-    /// The other side broke the rules; the next connection starts over.
+    /// What differs is being worked out.
+    Finding,
+    /// What differs is on its way.
+    Moving,
+    /// The whole graph is on its way: too much differs to list it.
+    Copying,
+    /// Both sides held the same when they last compared, or everything found has been moved.
+    Agreed,
+    /// Roots differed, which writes on their way do as well: they are compared again soon.
+    Differing,
+    /// The other side did not answer, or not sensibly; it is asked again later.
     Failed,
 }
 
-/// What to do next.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Ask for the fields after this.
-    Ask(Option<(Soul, Field)>),
-    Finished,
-    Failed,
-    /// Not what was waited for.
-    Nothing,
+impl SyncPhase {
+    /// In one word, for people and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Comparing => "comparing",
+            Self::Finding => "finding",
+            Self::Moving => "moving",
+            Self::Copying => "copying",
+            Self::Agreed => "agreed",
+            Self::Differing => "differing",
+            Self::Failed => "failed",
+        }
+    }
 }
 
+impl SyncView {
+    /// How much of what is known to be needed has been moved; 100 when nothing is.
+    pub fn percent(&self) -> u8 {
+        let moved = self.items_in.saturating_add(self.items_out);
+        match (self.phase, self.expected) {
+            (SyncPhase::Agreed, _) => 100,
+            (_, 0) => 0,
+            // 100 is for when both sides agree.
+            (_, expected) => (u128::from(moved) * 100 / u128::from(expected)).min(99) as u8,
+        }
+    }
+}
+
+/// The state of one link.
 #[derive(Debug, Default)]
 pub(super) struct Sync {
-    phase: Phase,
-    /// The only question on its way.
-    question: Option<Id>,
+    pub(super) view: SyncView,
+    pub(super) work: Work,
+    question: Option<Question>,
+    pub(super) pace: Pace,
+    /// Everything either side held when the link came up has reached the other.
+    pub(super) caught_up: bool,
+    /// Both roots at the last comparison that found them different.
+    pub(super) last: Option<(Root, String)>,
+    /// The one timer of this link that is set.
+    pub(super) timer: Option<Mono>,
+    /// When the last pass began that the other side asked for.
+    pub(super) asked_since: Option<Mono>,
+    /// The last pass found and moved everything; the other side has not been told yet.
+    pub(super) passed: bool,
+    /// Copies made since both sides agreed: another one would not help.
+    pub(super) copies: u32,
+    /// Both sides have agreed since [`Self::view`] began to count.
+    settled: bool,
 }
 
+/// What is being asked for.
 #[derive(Debug, Default)]
-enum Phase {
+pub(super) enum Work {
+    /// Nothing.
     #[default]
-    None,
-    Comparing,
-    Pulling {
+    Rest,
+    /// The other side's root.
+    Compare,
+    /// What differs.
+    Find(Pass),
+    /// What this side lacks.
+    Fetch(Pass),
+    /// What the other side lacks.
+    Give(Pass),
+    /// All it has.
+    Pull {
         after: Option<(Soul, Field)>,
-        received: u64,
-        expected: u64,
+        refused: u64,
     },
-    Done {
-        received: u64,
+    /// To take all this side has.
+    Push {
+        /// What has been taken.
+        after: Option<(Soul, Field)>,
+        /// Where the chunk that is on its way ends; `None` at the end.
+        next: Option<(Soul, Field)>,
+        refused: u64,
     },
-    Failed,
+}
+
+/// What to do about an unanswered question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Overdue {
+    NotYet(Mono),
+    AskAgain,
+    GiveUp,
+}
+
+fn patience(tries: u32) -> Duration {
+    ANSWER_WITHIN * (1 << tries.saturating_sub(1).min(4))
+}
+
+/// The only question of a link that is on its way.
+#[derive(Debug)]
+struct Question {
+    id: Id,
+    asked: Mono,
+    tries: u32,
+    /// Own writes of sections below this were sent before it.
+    covers: u64,
 }
 
 impl Sync {
-    /// Starts over; `question` asks for the root.
-    pub(super) fn start(&mut self, question: Id) {
-        self.phase = Phase::Comparing;
-        self.question = Some(question);
-    }
-
-    /// The question that [`Step::Ask`] was turned into.
-    pub(super) fn asked(&mut self, question: Id) {
-        self.question = Some(question);
+    /// The question that was just sent.
+    pub(super) fn asked(&mut self, id: Id, now: Mono, covers: u64, again: bool) -> Mono {
+        let before = self.question.take().filter(|_| again);
+        let tries = 1 + before.map_or(0, |question| question.tries);
+        self.question = Some(Question {
+            id,
+            asked: now,
+            tries,
+            covers,
+        });
+        now.after(patience(tries))
     }
 
     /// Whether `answers` is what is waited for.
     pub(super) fn expects(&self, answers: Option<&Id>) -> bool {
-        answers.is_some() && self.question.as_ref() == answers
+        let question = self.question.as_ref().map(|question| &question.id);
+        answers.is_some() && question == answers
     }
 
-    /// The other side's root came; `own` is ours at this moment.
-    ///
-    /// Writes on their way make roots differ without harm: the pull finds nothing new.
-    pub(super) fn on_root(&mut self, root: &str, count: u64, own: &Root) -> Step {
-        if !matches!(self.phase, Phase::Comparing) {
-            return Step::Nothing;
-        }
-        self.question = None;
-        let same = count == own.count() && root == own.hex();
-        if same || count == 0 {
-            self.phase = Phase::Done { received: 0 };
-            return Step::Finished;
-        }
-        self.phase = Phase::Pulling {
-            after: None,
-            received: 0,
-            expected: count,
-        };
-        Step::Ask(None)
-    }
-
-    /// A chunk of `fields` fields came and was merged.
-    pub(super) fn on_chunk(&mut self, fields: u64, next: Option<(Soul, Field)>) -> Step {
-        let Phase::Pulling {
-            after, received, ..
-        } = &mut self.phase
-        else {
-            return Step::Nothing;
-        };
-        self.question = None;
-        *received += fields;
-        let Some(next) = next else {
-            let received = *received;
-            self.phase = Phase::Done { received };
-            return Step::Finished;
-        };
-        // A cursor that does not move on would be a pull without an end.
-        if fields == 0 || after.as_ref().is_some_and(|after| next <= *after) {
-            self.phase = Phase::Failed;
-            return Step::Failed;
-        }
-        *after = Some(next.clone());
-        Step::Ask(Some(next))
-    }
-
-    pub(super) fn fail(&mut self) {
-        self.phase = Phase::Failed;
-        self.question = None;
+    /// The answer has come; what own writes it covers.
+    pub(super) fn answered(&mut self) -> u64 {
+        self.question.take().map_or(0, |question| question.covers)
     }
 
     pub(super) fn is_waiting(&self) -> bool {
         self.question.is_some()
     }
 
-    pub(super) fn view(&self) -> SyncView {
-        match self.phase {
-            Phase::None => SyncView::None,
-            Phase::Comparing => SyncView::Comparing,
-            Phase::Pulling {
-                received, expected, ..
-            } => SyncView::Pulling { received, expected },
-            Phase::Done { received } => SyncView::Done { received },
-            Phase::Failed => SyncView::Failed,
+    /// What to do about the question on its way, if the link was last heard at `heard`.
+    pub(super) fn look(&self, now: Mono, heard: Mono) -> Option<Overdue> {
+        let question = self.question.as_ref()?;
+        let patience = patience(question.tries);
+        let due = question.asked.max(heard).after(patience);
+        // What else a busy link brings does not excuse it for ever.
+        let limit = question.asked.after(patience * 4);
+        Some(match due.min(limit) {
+            due if due > now => Overdue::NotYet(due),
+            _ if question.tries < TRIES_MAX => Overdue::AskAgain,
+            _ => Overdue::GiveUp,
+        })
+    }
+
+    /// Gives up what is being done.
+    pub(super) fn stop(&mut self) {
+        self.question = None;
+        self.work = Work::Rest;
+        self.passed = false;
+    }
+
+    /// Both sides hold the same, or all that was found has been moved.
+    pub(super) fn settle(&mut self) {
+        self.view.phase = SyncPhase::Agreed;
+        self.copies = 0;
+        self.settled = true;
+    }
+
+    /// Starts to count anew, unless what is counted still goes on.
+    pub(super) fn begin(&mut self, phase: SyncPhase) {
+        if std::mem::take(&mut self.settled) {
+            self.view = SyncView::default();
         }
+        self.view.phase = phase;
+    }
+
+    pub(super) fn moved(&mut self, phase: SyncPhase, fields_in: u64, fields_out: u64) {
+        self.view.phase = phase;
+        self.view.items_in += fields_in;
+        self.view.items_out += fields_out;
+        let moved = self.view.items_in + self.view.items_out;
+        self.view.expected = self.view.expected.max(moved);
     }
 }

@@ -39,6 +39,8 @@ struct Link {
     pid: Option<String>,
     /// Whether it reconciles; null while that is not known.
     loom: Option<bool>,
+    /// How far reconciliation with it is.
+    sync: Sync,
     side: &'static str,
     /// The URL dialled, or the address that dialled us.
     far: String,
@@ -46,6 +48,27 @@ struct Link {
     up_s: u64,
     /// Since the last byte heard.
     silent_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Sync {
+    phase: &'static str,
+    percent: u8,
+    items_in: u64,
+    items_out: u64,
+    expected: u64,
+}
+
+impl From<mesh::SyncView> for Sync {
+    fn from(view: mesh::SyncView) -> Self {
+        Self {
+            phase: view.phase.name(),
+            percent: view.percent(),
+            items_in: view.items_in,
+            items_out: view.items_out,
+            expected: view.expected,
+        }
+    }
 }
 
 pub(super) async fn show(State(app): State<App>) -> Result<Json<Health>, Unavailable> {
@@ -79,6 +102,7 @@ impl Link {
             peer: link.peer.0,
             pid: known.and_then(|it| it.pid.as_deref().map(str::to_owned)),
             loom: known.and_then(|it| it.is_loom),
+            sync: Sync::from(known.map(|it| it.sync).unwrap_or_default()),
             side: match link.side {
                 Side::Accepted => "accepted",
                 Side::Dialled => "dialled",

@@ -5,6 +5,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use super::http::{App, Unavailable};
+use crate::mesh::SyncPhase;
 use crate::metrics::{CONTENT_TYPE, Exposition};
 
 pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Unavailable> {
@@ -48,6 +49,22 @@ pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Un
             earliest.ms() / 1e3,
         );
     }
+    let loom = || {
+        status
+            .links
+            .iter()
+            .filter(|link| link.is_loom == Some(true))
+    };
+    let agree = loom().filter(|link| link.sync.phase == SyncPhase::Agreed);
+    let mut gauge = |name: &str, help: &str, value: usize| {
+        page.gauge(&format!("loom_relay_{name}"), help, value as f64);
+    };
+    gauge("loom_peers", "Links to Loom peers.", loom().count());
+    gauge(
+        "loom_peers_agreed",
+        "Of these, those that held the same when last compared.",
+        agree.count(),
+    );
     page.process();
     app.hub.stats().expose("loom_relay", &mut page);
     for (name, help, value) in status.counters.entries() {

@@ -9,16 +9,13 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use crate::model::{Field, Soul};
-
 use super::envelope::{Elements, Envelope};
 use super::lex::Lex;
 use super::message::{
-    AckRequest, BadMessage, Body, Dam, FieldQuery, Get, Hello, Id, LoomTalk, Message, Refusal,
-    SoulQuery,
+    AckRequest, BadMessage, Body, Dam, FieldQuery, Get, Hello, Id, Message, Refusal, SoulQuery,
 };
-use super::put;
 use super::{FRAME_BYTES_MAX, ID_BYTES_MAX, MESSAGES_PER_FRAME_MAX};
+use super::{loom, put};
 
 /// Why a whole frame was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -155,56 +152,12 @@ fn dam_body(envelope: &Envelope<'_>, dam: &RawValue, is_answer: bool) -> Result<
                 .and_then(text)
                 .filter(|pid| (1..=ID_BYTES_MAX).contains(&pid.len()))
                 .map(|pid| Arc::from(&*pid)),
-            loom: envelope.loom.is_some_and(speaks_loom),
+            loom: envelope.loom.map_or(0, loom::spoken),
         }),
         "\"!\"" => Dam::Complaint,
-        "\"loom\"" => Dam::Loom(loom_talk(envelope, is_answer)?),
+        "\"loom\"" => Dam::Loom(loom::read(envelope, is_answer)?),
         _ => Dam::Unknown,
     })
-}
-
-fn speaks_loom(raw: &RawValue) -> bool {
-    #[derive(Deserialize)]
-    struct Version {
-        sync: u32,
-    }
-    serde_json::from_str(raw.get()).is_ok_and(|Version { sync }| sync >= 1)
-}
-
-fn loom_talk(envelope: &Envelope<'_>, is_answer: bool) -> Result<LoomTalk, BadMessage> {
-    let bad = || BadMessage::Loom;
-    if !is_answer {
-        return match envelope.ask.map(RawValue::get) {
-            Some("\"root\"") => Ok(LoomTalk::AskRoot),
-            Some("\"chunk\"") => Ok(LoomTalk::AskChunk {
-                after: cursor(envelope.after)?,
-            }),
-            _ => Ok(LoomTalk::Unknown),
-        };
-    }
-    if let Some(root) = envelope.root {
-        return Ok(LoomTalk::Root {
-            root: text(root).ok_or_else(bad)?.into_owned(),
-            count: envelope
-                .count
-                .and_then(|count| count.get().parse().ok())
-                .ok_or_else(bad)?,
-        });
-    }
-    if let Some(graph) = envelope.put {
-        return Ok(LoomTalk::Chunk {
-            writes: put::parse(graph)?,
-            next: cursor(envelope.next)?,
-        });
-    }
-    Ok(LoomTalk::Unknown)
-}
-
-fn cursor(raw: Option<&RawValue>) -> Result<Option<(Soul, Field)>, BadMessage> {
-    let Some(raw) = raw else { return Ok(None) };
-    let cursor: Option<(String, String)> =
-        serde_json::from_str(raw.get()).map_err(|_| BadMessage::Loom)?;
-    Ok(cursor.map(|(soul, field)| (soul.into(), field.into())))
 }
 
 fn read_id(raw: &RawValue) -> Result<Id, BadMessage> {

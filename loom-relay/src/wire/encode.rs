@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 
-use crate::graph::{Item, Root};
+use crate::graph::Item;
 use crate::js_text;
-use crate::model::{Field, Soul};
+use crate::model::Soul;
 
 use super::hash::content_hash;
+use super::loom::SYNC_VERSION;
 use super::message::{AckRequest, Id};
 use super::put::META;
 
@@ -117,7 +118,7 @@ pub fn get(id: &Id, soul: &Soul) -> Bytes {
 pub fn hello(id: &Id, to: Option<&Id>, pid: &str) -> Bytes {
     let to = to.map_or(String::new(), |to| format!("\"@\":{},", to.json()));
     let (id, pid) = (id.json(), js_text::string(pid));
-    let loom = "\"loom\":{\"v\":1,\"sync\":1}";
+    let loom = format!("\"loom\":{{\"v\":1,\"sync\":{SYNC_VERSION}}}");
     format!("{{\"#\":{id},{to}\"dam\":\"?\",\"pid\":{pid},{loom}}}").into()
 }
 
@@ -129,39 +130,6 @@ pub fn complaint(reason: &str) -> Bytes {
 /// The empty array an accepting side sends so that proxies keep the link.
 pub fn heartbeat() -> Bytes {
     Bytes::from_static(b"[]")
-}
-
-/// "What is your root?"
-pub fn ask_root(id: &Id) -> Bytes {
-    format!("{{\"#\":{},\"dam\":\"loom\",\"ask\":\"root\"}}", id.json()).into()
-}
-
-/// The answer to that.
-pub fn tell_root(id: &Id, to: &Id, root: &Root) -> Bytes {
-    let (id, to, count) = (id.json(), to.json(), root.count());
-    format!(
-        "{{\"#\":{id},\"@\":{to},\"dam\":\"loom\",\"root\":\"{}\",\"count\":{count}}}",
-        root.hex()
-    )
-    .into()
-}
-
-/// "What do you hold after this?"
-pub fn ask_chunk(id: &Id, after: Option<&(Soul, Field)>) -> Bytes {
-    let (id, after) = (id.json(), cursor(after));
-    format!("{{\"#\":{id},\"dam\":\"loom\",\"ask\":\"chunk\",\"after\":{after}}}").into()
-}
-
-/// The answer to that.
-pub fn tell_chunk(id: &Id, to: &Id, graph: &str, next: Option<&(Soul, Field)>) -> Bytes {
-    let (id, to, next) = (id.json(), to.json(), cursor(next));
-    format!("{{\"#\":{id},\"@\":{to},\"dam\":\"loom\",\"next\":{next},\"put\":{graph}}}").into()
-}
-
-fn cursor(at: Option<&(Soul, Field)>) -> String {
-    at.map_or("null".to_owned(), |(soul, field)| {
-        format!("[{},{}]", js_text::string(soul), js_text::string(field))
-    })
 }
 
 /// Several messages in one frame.

@@ -10,6 +10,7 @@ use crate::js_text;
 use crate::model::{Field, Soul, Write};
 
 use super::lex::Lex;
+use super::loom::LoomTalk;
 use super::put::BadPut;
 
 /// A message id. gun.js makes nine random characters; numbers are accepted and echoed as numbers.
@@ -156,36 +157,8 @@ pub enum Dam {
 pub struct Hello {
     /// The other side's name for itself.
     pub pid: Option<Arc<str>>,
-    /// It speaks Loom's reconciliation.
-    pub loom: bool,
-}
-
-/// Reconciliation between Loom peers.
-#[derive(Clone, Debug)]
-pub enum LoomTalk {
-    /// What is your root?
-    AskRoot,
-    /// The answer to that.
-    Root {
-        /// [`crate::graph::Root`] as hex.
-        root: String,
-        /// Fields held.
-        count: u64,
-    },
-    /// Give me fields after this one, in (soul, field) order.
-    AskChunk {
-        /// `None` from the beginning.
-        after: Option<(Soul, Field)>,
-    },
-    /// The answer to that.
-    Chunk {
-        /// The fields.
-        writes: Vec<Write>,
-        /// Where to go on; `None` at the end.
-        next: Option<(Soul, Field)>,
-    },
-    /// Something a newer Loom says.
-    Unknown,
+    /// Which reconciliation of Loom's it speaks; 0 is none. See [`super::loom`].
+    pub loom: u32,
 }
 
 /// A message that was not accepted, and why.

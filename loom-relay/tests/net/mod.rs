@@ -137,6 +137,23 @@ impl Net {
         }
     }
 
+    /// Frames on their way from one end to the other are lost; the link stays up.
+    pub(crate) fn lose(&mut self, from: End, to: End) -> usize {
+        let wire = self.wires.get_mut(&(from, to)).unwrap();
+        wire.drain(..).count()
+    }
+
+    /// Time passes; deadlines are kept, but nothing is delivered.
+    pub(crate) fn pass_holding(&mut self, time: Duration) {
+        self.move_to(self.now.mono.after(time));
+        for index in 0..self.members.len() {
+            let due = self.members[index].mesh.deadline();
+            if due.is_some_and(|due| due <= self.now.mono) {
+                self.input(index, Input::Deadline);
+            }
+        }
+    }
+
     pub(crate) fn hang_up(&mut self, client: Client) {
         self.cut((client.own, client.theirs));
     }
