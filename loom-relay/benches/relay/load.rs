@@ -17,9 +17,6 @@ use crate::floor::LINKS;
 use crate::peer::{self, Ear, Mouth};
 use crate::subject::Process;
 
-/// Messages written by the publisher that have not reached all three: enough to keep every queue
-/// on the way busy, far below where a relay would hang up.
-pub(crate) const WINDOW: u64 = 1_024;
 /// Souls written to, in turn.
 const SOULS: u64 = 16;
 /// How long a message may take before the run has failed.
@@ -37,6 +34,8 @@ pub(crate) struct Load {
     subscribers: Vec<(Mouth, JoinHandle<Result<(), Error>>)>,
     drain: JoinHandle<Result<(), Error>>,
     shared: Arc<Shared>,
+    /// Messages that may be published and not yet with all three.
+    window: u64,
     /// Messages published so far; the number of the next.
     sent: u64,
     first_state_ms: u64,
@@ -76,7 +75,7 @@ struct Timing {
 
 impl Load {
     /// Connects the peers. The thread that calls this is the one that publishes.
-    pub(crate) fn connect(process: &Process) -> Result<Self, Error> {
+    pub(crate) fn connect(process: &Process, window: u64) -> Result<Self, Error> {
         let souls: Vec<String> = (0..SOULS).map(soul).collect();
         let shared = Arc::new(Shared {
             seen: (1..LINKS).map(|_| AtomicU64::new(0)).collect(),
@@ -103,6 +102,7 @@ impl Load {
             subscribers,
             drain,
             shared,
+            window,
             sent: 0,
             // States rise by one with every message and never reach the future.
             first_state_ms: u64::try_from(now.as_millis())? - 100_000_000,
@@ -114,12 +114,12 @@ impl Load {
         let (began, before) = (Instant::now(), self.sent);
         let mut frames = Vec::new();
         while began.elapsed() < time {
-            let room = WINDOW - (self.sent - self.seen_by_all());
+            let room = self.window - (self.sent - self.seen_by_all());
             self.push(&mut frames, room, framing);
             self.publisher.send_frames(&frames)?;
             frames.clear();
             // Half a window at a time: enough is on its way meanwhile.
-            self.await_seen(self.sent - WINDOW / 2)?;
+            self.await_seen(self.sent - self.window / 2)?;
         }
         self.await_seen(self.sent)?;
         Ok((self.sent - before) as f64 / began.elapsed().as_secs_f64())
@@ -147,6 +147,11 @@ impl Load {
         self.await_seen(self.sent)?;
         let timing = self.shared.timing().take();
         Ok(timing.expect("it was set above").times)
+    }
+
+    /// Messages published so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Ends all links and says whether every message came to everybody exactly once.

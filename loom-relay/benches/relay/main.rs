@@ -1,7 +1,7 @@
 //! loom-relay beside the real GUN relay, and both above a floor: same load, same run, in turn.
 //!
-//! `cargo bench -p loom-relay --bench relay -- [--rounds N] [--seconds N] [--rate N] [--only TEXT]`.
-//! Needs Node.js and `loom-relay/tests/interop/install.sh`; without them the GUN rows are left out.
+//! `cargo bench -p loom-relay --bench relay`; `-- --help` says what can be set. Needs Node.js and
+//! `loom-relay/tests/interop/install.sh`; without them the GUN rows are left out.
 //!
 //! One raw websocket peer publishes, three count ([`load`]). For each relay a fresh process, and:
 //!
@@ -50,6 +50,9 @@ struct Args {
     /// Messages a second of the paced load, which every relay must be able to carry
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
+    /// Messages of the saturating load that may be on their way to a subscriber
+    #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(2..=16_384))]
+    window: u64,
     /// Measure only what has this in its name
     #[arg(long, default_value = "")]
     only: String,
@@ -109,16 +112,17 @@ fn main() -> Result<(), Error> {
 fn measure(row: &mut Row, args: &Args, gun: Option<&Path>) -> Result<(), Error> {
     let process = row.subject.start(gun)?;
     let time = Duration::from_secs(args.seconds.into());
-    let mut load = Load::connect(&process)?;
+    let mut load = Load::connect(&process, args.window)?;
     row.idle_bytes.push(process.resident_bytes()? as f64);
     row.times.add(load.paced(args.rate, time)?)?;
     row.loaded_bytes.push(process.resident_bytes()? as f64);
-    let (began, used) = (Instant::now(), process.processor_time()?);
+    let (began, used, sent) = (Instant::now(), process.processor_time()?, load.sent());
     for framing in Framing::ALL {
         row.rates[framing as usize].push(load.saturate(time, framing)?);
     }
-    let used = process.processor_time()? - used;
-    row.processors
-        .push(used.as_secs_f64() / began.elapsed().as_secs_f64());
+    let used = (process.processor_time()? - used).as_secs_f64();
+    let sent = (load.sent() - sent) as f64;
+    row.processors.push(used / began.elapsed().as_secs_f64());
+    row.processor_us.push(used * 1e6 / sent);
     load.finish()
 }

@@ -18,6 +18,8 @@ pub(crate) struct Row {
     pub(crate) rates: [Vec<f64>; Framing::ALL.len()],
     /// Processors used meanwhile.
     pub(crate) processors: Vec<f64>,
+    /// Their time for one message, in microseconds: what hardly depends on what else is running.
+    pub(crate) processor_us: Vec<f64>,
     /// Nanoseconds, of all rounds.
     pub(crate) times: Histogram<u64>,
     pub(crate) idle_bytes: Vec<f64>,
@@ -31,6 +33,7 @@ impl Row {
             subject,
             rates: Default::default(),
             processors: Vec::new(),
+            processor_us: Vec::new(),
             times: load::histogram(),
             idle_bytes: Vec::new(),
             loaded_bytes: Vec::new(),
@@ -49,19 +52,25 @@ impl Row {
 
 /// The figures themselves.
 pub(crate) fn print_figures(rows: &[Row], rate: u32, messages: u64) {
-    println!();
-    println!(
-        "| relay | messages/s, one per frame | packed by gun.js's rule | processors | p50 at {rate}/s | p99 \
-         | memory, idle | after {messages} messages |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
+    print_head(&[
+        "relay",
+        "messages/s, one per frame",
+        "packed",
+        "processors",
+        "their time for one",
+        &format!("p50 at {rate}/s"),
+        "p99",
+        "memory, idle",
+        &format!("after {messages} messages"),
+    ]);
     for row in rows {
         println!(
-            "| {} | {:.0} | {:.0} | {:.2} | {:.0} µs | {:.0} µs | {:.1} MiB | {:.1} MiB |",
+            "| {} | {:.0} | {:.0} | {:.2} | {:.1} µs | {:.0} µs | {:.0} µs | {:.1} MiB | {:.1} MiB |",
             row.subject.name(),
             row.rate(Framing::Single),
             row.rate(Framing::Packed),
             median(&row.processors),
+            median(&row.processor_us),
             row.late_us(0.5),
             row.late_us(0.99),
             mib(&row.idle_bytes),
@@ -83,28 +92,44 @@ pub(crate) fn print_ratios(rows: &[Row]) {
     if theirs().next().is_none() || ours().next().is_none() {
         return;
     }
-    println!();
+    print_head(&[
+        "relay",
+        "beside",
+        "messages/s, one per frame",
+        "packed",
+        "processor time",
+        "p50",
+        "p99",
+        "memory",
+    ]);
     println!(
-        "| | beside | messages/s, one per frame | packed | p50 | p99 | memory |\n\
-         |---|---|---|---|---|---|---|\n\
-         | goal | | {RATE_GOAL:.0}× | {RATE_GOAL:.0}× | | 1/{P99_GOAL:.0} | 1/{MEMORY_GOAL:.0} |"
+        "| goal | | {RATE_GOAL:.0}× | {RATE_GOAL:.0}× | | | 1/{P99_GOAL:.0} | 1/{MEMORY_GOAL:.0} |"
     );
     for our in ours() {
         for their in theirs() {
             let faster = |framing| our.rate(framing) / their.rate(framing);
             let sooner = |quantile| their.late_us(quantile) / our.late_us(quantile);
             println!(
-                "| {} | {} | {:.1}× | {:.1}× | 1/{:.1} | 1/{:.1} | 1/{:.1} |",
+                "| {} | {} | {:.1}× | {:.1}× | 1/{:.1} | 1/{:.1} | 1/{:.1} | 1/{:.1} |",
                 our.subject.name(),
                 their.subject.name(),
                 faster(Framing::Single),
                 faster(Framing::Packed),
+                median(&their.processor_us) / median(&our.processor_us),
                 sooner(0.5),
                 sooner(0.99),
                 median(&their.loaded_bytes) / median(&our.loaded_bytes),
             );
         }
     }
+}
+
+fn print_head(columns: &[&str]) {
+    println!(
+        "\n| {} |\n|{}",
+        columns.join(" | "),
+        "---|".repeat(columns.len())
+    );
 }
 
 fn mib(bytes: &[f64]) -> f64 {
