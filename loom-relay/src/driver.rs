@@ -1,12 +1,14 @@
 //! Decides when a [`Machine`] runs: one task owns it, feeds it, and carries out its effects.
 //!
 //! The one door is [`spawn`]. The driver knows sockets, clocks and disks, and no policy: what is
-//! said to whom is the machine's business. Effects are carried out in order, each at once:
+//! said to whom is the machine's business. Effects are carried out in order, each at once, but for
+//! those of the store: a turn takes what waits, up to a bound, and what it changed is one batch.
 //!
 //! * `Send` goes to the link's queue, bounded in bytes. A peer whose queue is full is hung up on
 //!   and resynchronises when it is back; it never slows the others.
-//! * `Persist` goes to the store's thread; `Committed` comes back when the disk says so. While the
-//!   store's queue is full nothing more is taken in: readers stop, TCP pushes back.
+//! * `Persist` goes to the store's thread at the end of the turn; `Committed` comes back when the
+//!   disk says so. While the store's queue is full nothing more is taken in: readers stop, TCP
+//!   pushes back.
 //! * `Hangup` sends what is queued, then closes.
 //!
 //! Every `PeerUp` is followed by exactly one `PeerDown`, and nothing is heard from a peer after it.
@@ -112,7 +114,7 @@ pub enum DriverError {
 
 /// Starts the task that owns `machine`, which has already loaded what `store` holds.
 ///
-/// Without a store every commit is reported back right after the input that caused it.
+/// Without a store every commit is reported back at the end of the turn that caused it.
 pub fn spawn<M>(
     machine: M,
     config: DriverConfig,

@@ -29,6 +29,8 @@ pub(super) struct Core<M: Machine> {
     effects: Vec<Effect>,
     /// Inputs that effects gave rise to.
     waiting: VecDeque<Input<M::Command>>,
+    /// The last commit of this turn, if none is waited for.
+    unawaited: Option<Commit>,
     killing: CancellationToken,
 }
 
@@ -57,6 +59,7 @@ impl<M: Machine> Core<M> {
             started: Instant::now(),
             effects: Vec::new(),
             waiting: VecDeque::new(),
+            unawaited: None,
             killing,
         }
     }
@@ -101,6 +104,7 @@ impl<M: Machine> Core<M> {
                     self.feed(Input::Deadline);
                 }
             }
+            self.end_turn();
         }
         self.finish(commands).await
     }
@@ -113,10 +117,12 @@ impl<M: Machine> Core<M> {
         commands.close();
         while let Some(ask) = commands.recv().await {
             self.on_ask(ask);
+            self.end_turn();
         }
         while self.store.as_ref().is_some_and(StoreThread::is_behind) {
             let durable = next_progress(self.store.as_mut()).await?;
             self.feed(Input::Committed(durable));
+            self.end_turn();
         }
         if let Some(store) = self.store.take() {
             store.join().await;
@@ -223,16 +229,27 @@ impl<M: Machine> Core<M> {
                     self.waiting.push_back(Input::PeerDown { peer });
                 }
             }
-            Effect::Persist { commit, batch } => match &mut self.store {
-                Some(store) => {
-                    let awaited = store.durability() != Durability::None;
+            Effect::Persist { commit, batch } => {
+                let awaited = self.store.as_mut().is_some_and(|store| {
                     store.submit(commit, batch);
-                    if !awaited {
-                        self.waiting.push_back(Input::Committed(commit));
-                    }
+                    store.durability() != Durability::None
+                });
+                if !awaited {
+                    self.unawaited = Some(commit);
                 }
-                None => self.waiting.push_back(Input::Committed(commit)),
-            },
+            }
+        }
+    }
+
+    /// Sends the store on its way with all that the inputs of this turn submitted, and reports what
+    /// nobody waits for.
+    fn end_turn(&mut self) {
+        // What a commit gives rise to may be one more.
+        while let Some(commit) = self.unawaited.take() {
+            self.feed(Input::Committed(commit));
+        }
+        if let Some(store) = &mut self.store {
+            store.flush();
         }
     }
 

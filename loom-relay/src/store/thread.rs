@@ -24,6 +24,8 @@ use crate::model::{Change, Write};
 pub struct StoreThread {
     durability: Durability,
     batches: blocking::Sender<Submitted>,
+    /// Counted as queued already, and sent with the next [`StoreThread::flush`].
+    gathered: Option<Submitted>,
     progress: watch::Receiver<Progress>,
     submitted: Commit,
     reported: Commit,
@@ -46,9 +48,21 @@ pub struct StoreStats {
 
 #[derive(Debug)]
 struct Submitted {
+    /// The last of them.
     commit: Commit,
     batch: Batch,
+    /// How many went into it.
+    batches: usize,
     bytes: usize,
+}
+
+impl Submitted {
+    fn append(&mut self, later: Self) {
+        self.commit = later.commit;
+        self.batch.append(later.batch);
+        self.batches += later.batches;
+        self.bytes += later.bytes;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -93,6 +107,7 @@ impl StoreThread {
         Self {
             durability,
             batches,
+            gathered: None,
             progress,
             submitted: Commit::default(),
             reported: Commit::default(),
@@ -106,8 +121,8 @@ impl StoreThread {
         self.durability
     }
 
-    /// Queues a batch. Commits must rise. Never blocks: ask [`StoreThread::is_full`] before taking
-    /// in what may lead here.
+    /// Queues a batch for the next [`StoreThread::flush`]. Commits must rise. Never blocks: ask
+    /// [`StoreThread::is_full`] before taking in what may lead here.
     pub fn submit(&mut self, commit: Commit, batch: Batch) {
         debug_assert!(commit > self.submitted, "commits must rise");
         self.submitted = commit;
@@ -117,10 +132,22 @@ impl StoreThread {
         let submitted = Submitted {
             commit,
             batch,
+            batches: 1,
             bytes,
         };
-        // A thread that has failed says so through `progress`.
-        let _ = self.batches.send(submitted);
+        match &mut self.gathered {
+            Some(gathered) => gathered.append(submitted),
+            None => self.gathered = Some(submitted),
+        }
+    }
+
+    /// Wakes the thread for all that was submitted: once for many, because waking costs more than
+    /// any of them.
+    pub fn flush(&mut self) {
+        if let Some(gathered) = self.gathered.take() {
+            // A thread that has failed says so through `progress`.
+            let _ = self.batches.send(gathered);
+        }
     }
 
     /// Whether as much is waiting as may.
@@ -161,7 +188,8 @@ impl StoreThread {
     }
 
     /// Lets the thread finish what is queued, close the store, and end.
-    pub async fn join(self) {
+    pub async fn join(mut self) {
+        self.flush();
         drop(self.batches);
         let thread = self.thread;
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -183,19 +211,17 @@ struct Work {
 impl Work {
     fn run(mut self) {
         while let Ok(first) = self.waiting.recv() {
-            let Submitted {
-                mut commit,
-                mut batch,
-                mut bytes,
-            } = first;
-            let mut batches = 1;
+            let mut all = first;
             // The queue is bounded, so what one commit can collect is too.
             while let Ok(next) = self.waiting.try_recv() {
-                commit = next.commit;
-                batch.append(next.batch);
-                bytes += next.bytes;
-                batches += 1;
+                all.append(next);
             }
+            let Submitted {
+                commit,
+                batch,
+                batches,
+                bytes,
+            } = all;
             let started = Instant::now();
             let outcome = self.store.commit(&batch);
             let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
