@@ -3,6 +3,7 @@
 //! Two peers must print the same value as the same text: ties, hashes and signatures are all
 //! computed from it. Source: ECMA-262 `JSON.stringify` and `Number::toString`.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
@@ -20,12 +21,21 @@ pub fn number(number: f64) -> String {
 /// A string as `JSON.stringify` quotes it.
 pub fn string(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for character in text.chars() {
-        push_escaped(&mut quoted, character);
-    }
-    quoted.push('"');
+    push_string(&mut quoted, text);
     quoted
+}
+
+/// The same at the end of `into`.
+pub(crate) fn push_string(into: &mut String, text: &str) {
+    into.push('"');
+    if text.bytes().any(is_escaped) {
+        for character in text.chars() {
+            push_escaped(into, character);
+        }
+    } else {
+        into.push_str(text);
+    }
+    into.push('"');
 }
 
 /// Brings the JSON text of one value to the form JavaScript prints.
@@ -33,7 +43,7 @@ pub fn string(text: &str) -> String {
 /// # Errors
 ///
 /// [`InvalidValue`] for what GUN does not know as a value.
-pub fn canonical(json: &str) -> Result<String, InvalidValue> {
+pub fn canonical(json: &str) -> Result<Cow<'_, str>, InvalidValue> {
     // RawValue checks the grammar without insisting on paired surrogates.
     let raw = serde_json::from_str(json).map_err(|_| InvalidValue::NotJson)?;
     canonical_raw(raw)
@@ -44,11 +54,11 @@ pub fn canonical(json: &str) -> Result<String, InvalidValue> {
 /// # Errors
 ///
 /// [`InvalidValue`] for what GUN does not know as a value.
-pub fn canonical_raw(raw: &RawValue) -> Result<String, InvalidValue> {
+pub fn canonical_raw(raw: &RawValue) -> Result<Cow<'_, str>, InvalidValue> {
     let json = raw.get();
     match json.as_bytes().first() {
         Some(b'"') => canonical_string(json),
-        Some(b'{') => canonical_link(json),
+        Some(b'{') => canonical_link(json).map(Cow::Owned),
         Some(b'[') => Err(InvalidValue::Array),
         Some(b'-' | b'0'..=b'9') => {
             // The standard library rounds correctly.
@@ -56,9 +66,9 @@ pub fn canonical_raw(raw: &RawValue) -> Result<String, InvalidValue> {
             if !parsed.is_finite() {
                 return Err(InvalidValue::NotFinite);
             }
-            Ok(number(parsed))
+            Ok(number(parsed).into())
         }
-        _ => Ok(json.to_owned()),
+        _ => Ok(json.into()),
     }
 }
 
@@ -81,9 +91,9 @@ pub fn compare(a: &str, b: &str) -> Ordering {
 }
 
 /// `raw` is known to be a JSON string.
-fn canonical_string(raw: &str) -> Result<String, InvalidValue> {
+fn canonical_string(raw: &str) -> Result<Cow<'_, str>, InvalidValue> {
     if is_canonical(raw) {
-        return Ok(raw.to_owned());
+        return Ok(raw.into());
     }
     let mut text = String::with_capacity(raw.len());
     text.push('"');
@@ -110,7 +120,7 @@ fn canonical_string(raw: &str) -> Result<String, InvalidValue> {
     }
     text.push_str(rest);
     text.push('"');
-    Ok(text)
+    Ok(text.into())
 }
 
 /// Whether a JSON string has only escapes that JavaScript would write: what other programs send
@@ -138,6 +148,11 @@ fn canonical_link(json: &str) -> Result<String, InvalidValue> {
         return Err(InvalidValue::NotALink);
     }
     Ok(format!("{{\"#\":{}}}", canonical_string(soul)?))
+}
+
+/// Whether `JSON.stringify` writes this byte of a text as something else.
+fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | ..b' ')
 }
 
 fn push_escaped(text: &mut String, character: char) {

@@ -369,10 +369,15 @@ impl Mesh {
     }
 
     fn send(&mut self, peer: PeerId, frame: Bytes, turn: &mut Turn<'_>) {
-        self.counters.frames_out += 1;
-        self.counters.bytes_out += frame.len() as u64;
-        turn.effects.push(Effect::Send { peer, frame });
+        send(&mut self.counters, peer, frame, turn);
     }
+}
+
+/// For where the links are being walked.
+fn send(counters: &mut Counters, peer: PeerId, frame: Bytes, turn: &mut Turn<'_>) {
+    counters.frames_out += 1;
+    counters.bytes_out += frame.len() as u64;
+    turn.effects.push(Effect::Send { peer, frame });
 }
 
 impl Machine for Mesh {

@@ -185,7 +185,7 @@ impl Value {
     ///
     /// [`InvalidValue`] when GUN has no such value.
     pub fn parse(json: &str) -> Result<Self, InvalidValue> {
-        js_text::canonical(json).map(|text| Self(text.into()))
+        js_text::canonical(json).map(|text| Self((&*text).into()))
     }
 
     /// The same for what is known to be JSON.
@@ -194,7 +194,7 @@ impl Value {
     ///
     /// [`InvalidValue`] when GUN has no such value.
     pub fn from_raw(raw: &RawValue) -> Result<Self, InvalidValue> {
-        js_text::canonical_raw(raw).map(|text| Self(text.into()))
+        js_text::canonical_raw(raw).map(|text| Self((&*text).into()))
     }
 
     /// The JSON text.

@@ -11,7 +11,7 @@ use crate::wire::{Body, Get, Id, Message, SoulQuery, encode};
 use super::link::Link;
 use super::seen::Origin;
 use super::turn::{Audience, Turn};
-use super::{BEATEN_MAX, Mesh};
+use super::{BEATEN_MAX, Mesh, send};
 
 impl Mesh {
     /// Takes one message.
@@ -265,11 +265,11 @@ impl Mesh {
         wanted: impl Fn(&Link) -> bool,
         turn: &mut Turn<'_>,
     ) {
-        let others = self.links.iter();
-        let others = others.filter(|(peer, link)| **peer != source && wanted(link));
-        let others: Vec<PeerId> = others.map(|(peer, _)| *peer).collect();
-        for peer in others {
-            self.send(peer, frame.clone(), turn);
+        for (peer, link) in &self.links {
+            if *peer != source && wanted(link) {
+                let frame = frame.clone();
+                send(&mut self.counters, *peer, frame, turn);
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What was heard lately: the mesh's only protection against loops, and the way back for answers.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub(super) struct Entry {
 /// Bounded in age and in count.
 #[derive(Debug)]
 pub(super) struct Seen {
-    entries: BTreeMap<Arc<str>, Entry>,
+    /// Looked up by name and never walked, so its random order decides nothing.
+    entries: HashMap<Arc<str>, Entry>,
     /// Every entry once, with the time it was touched when it was put here. A touch only changes
     /// the entry; it is put here again when it would have been forgotten.
     by_age: VecDeque<(Mono, Arc<str>)>,
@@ -42,7 +43,7 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn new(max: usize) -> Self {
         Self {
-            entries: BTreeMap::new(),
+            entries: HashMap::new(),
             by_age: VecDeque::new(),
             max,
         }

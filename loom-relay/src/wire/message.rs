@@ -43,10 +43,17 @@ impl Id {
 
     /// As it goes on the wire.
     pub fn json(&self) -> String {
+        let mut json = String::with_capacity(self.text.len() + 2);
+        self.push_json(&mut json);
+        json
+    }
+
+    /// The same at the end of `into`.
+    pub(super) fn push_json(&self, into: &mut String) {
         if self.number {
-            self.text.to_string()
+            into.push_str(&self.text);
         } else {
-            js_text::string(&self.text)
+            js_text::push_string(into, &self.text);
         }
     }
 }

@@ -4,7 +4,6 @@
 //! `docs/protocol.md` says where and why this differs.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -162,9 +161,9 @@ fn parse_node(soul: &str, node: &RawValue, writes: &mut Vec<Write>) -> Result<()
         return Err(BadPut::SoulDiffers(shown(soul)));
     }
     let states = meta.states.ok_or_else(|| BadPut::NoMeta(shown(soul)))?;
-    let states = members(states)?;
+    let mut states = members(states)?;
     refuse_twins(&states)?;
-    let states: BTreeMap<Cow<'_, str>, &RawValue> = states.into_iter().collect();
+    states.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let shared = Soul::from(soul);
     for (field, value) in fields {
         if field == META || field.is_empty() {
@@ -175,7 +174,8 @@ fn parse_node(soul: &str, node: &RawValue, writes: &mut Vec<Write>) -> Result<()
             return Err(BadPut::TooMany);
         }
         let place = || (shown(soul), shown(&field));
-        let stamp = states.get(&field).and_then(|raw| stamp(raw.get()));
+        let state = states.binary_search_by(|(name, _)| name.cmp(&field));
+        let stamp = state.ok().and_then(|at| stamp(states[at].1.get()));
         let stamp = stamp.ok_or_else(|| {
             let (soul, field) = place();
             BadPut::NoState { soul, field }
@@ -217,16 +217,22 @@ fn shown(name: &str) -> String {
 /// Parsers disagree on which of two members of one name counts, so two peers could merge different
 /// things from the same bytes.
 fn refuse_twins(members: &[(Cow<'_, str>, &RawValue)]) -> Result<(), BadPut> {
-    if members.len() < 2 {
-        return Ok(());
-    }
-    let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(twins) => Err(BadPut::Twins(shown(twins[0]))),
-        None => Ok(()),
-    }
+    let twin = if members.len() <= FEW {
+        let mut named = members.iter().enumerate();
+        let twin =
+            named.find(|(nth, (name, _))| members[..*nth].iter().any(|(other, _)| other == name));
+        twin.map(|(_, (name, _))| &**name)
+    } else {
+        let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        let twins = names.windows(2).find(|pair| pair[0] == pair[1]);
+        twins.map(|pair| pair[0])
+    };
+    twin.map_or(Ok(()), |name| Err(BadPut::Twins(shown(name))))
 }
+
+/// Up to this many names comparing each with each costs less than sorting them.
+const FEW: usize = 8;
 
 fn members(raw: &RawValue) -> Result<Vec<(Cow<'_, str>, &RawValue)>, BadPut> {
     if !raw.get().starts_with('{') {
