@@ -12,6 +12,7 @@ pub mod keys;
 pub mod reasons;
 pub mod refused_seen;
 pub mod replicas;
+pub mod sessions;
 pub mod stats;
 pub mod version;
 pub mod winner;
@@ -175,8 +176,8 @@ pub enum Stopped {
 pub struct Finding {
     /// Which checker.
     pub checker: &'static str,
-    /// Its verdict.
-    pub verdict: Verdict,
+    /// Its verdict; `None` when there was nothing for it to look at, which is no pass.
+    pub verdict: Option<Verdict>,
     /// What it looked at and found, in one line.
     pub summary: String,
     /// Why it did not pass: at most [`reasons::SHOWN_MAX`], naming keys, operations and nodes.
@@ -191,6 +192,8 @@ pub fn judge(evidence: &Evidence) -> Vec<Finding> {
         acked_lost::judge(evidence, &keys),
         replicas::judge(evidence),
         winner::judge(evidence, &keys),
+        sessions::read_your_writes(evidence, &keys),
+        sessions::monotonic_reads(evidence, &keys),
         invented::judge(evidence, &keys),
         refused_seen::judge(evidence, &keys),
         crashes::judge(evidence),
@@ -203,7 +206,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Finding> {
 pub fn worst(findings: &[Finding]) -> Verdict {
     findings
         .iter()
-        .map(|finding| finding.verdict)
+        .filter_map(|finding| finding.verdict)
         .max()
         .unwrap_or(Verdict::Unknown)
 }
@@ -224,7 +227,11 @@ mod tests {
         assert!(first.state < second.state);
         run.everywhere("a", &second);
         for finding in judge(&run.evidence()) {
-            assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+            let nothing_read = finding.verdict.is_none();
+            assert!(
+                nothing_read || finding.verdict == Some(Verdict::Pass),
+                "{finding:?}"
+            );
             assert_eq!(finding.reasons, Vec::<String>::new(), "{finding:?}");
         }
     }
@@ -233,7 +240,7 @@ mod tests {
     fn the_verdict_is_the_worst_and_nothing_judged_is_unknown() {
         let finding = |verdict| Finding {
             checker: "x",
-            verdict,
+            verdict: Some(verdict),
             summary: String::new(),
             reasons: Vec::new(),
         };

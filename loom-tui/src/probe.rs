@@ -29,7 +29,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::desk::{Command, Desk};
 pub use self::ledger::{Class, Intent, Ledger, Limits, Standing, Tally, Unseen, WriteId};
-pub use self::load::{Load, LoadReport, Mix, Pace, Until, WriteJob, Writes};
+pub use self::load::{Load, LoadReport, Mix, Pace, ReadJob, Until, WriteJob, Writes};
 pub use self::report::{Mark, PairReport, Report, Summary, UNSEEN_LISTED_MAX};
 pub use self::view::{ObserverView, View};
 pub use self::waiting::{Goal, NotQuiet, NotSeen, Want};

@@ -214,7 +214,7 @@ impl Report {
         let worst = self
             .findings
             .iter()
-            .find(|finding| finding.verdict == self.verdict && !finding.reasons.is_empty());
+            .find(|finding| finding.verdict == Some(self.verdict) && !finding.reasons.is_empty());
         if let (Some(finding), true) = (worst, self.verdict != Verdict::Pass) {
             return format!("{}: {}", finding.checker, finding.reasons[0]);
         }

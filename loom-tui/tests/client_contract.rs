@@ -405,6 +405,7 @@ async fn the_probe_follows_writes_through_a_real_cluster() {
             update: 2,
             delete: 1,
             edge: 1,
+            read: 0,
         },
         payload_bytes: 100,
         seed: 7,

@@ -11,10 +11,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use futures_util::StreamExt;
+use loom_tui::client::Outcome;
 use loom_tui::cluster::Member;
-use loom_tui::probe::load::Planner;
+use loom_tui::probe::load::{LoadOp, Planner};
 use loom_tui::probe::{
-    Class, Clock, Load, Mix, Pace, Probe, ProbeOptions, Sent, Target, Until, WriteJob, Writes, load,
+    Class, Clock, Load, Mix, Pace, Probe, ProbeOptions, ReadJob, Sent, Target, Until, WriteJob,
+    Writes, load,
 };
 use loom_tui::stats::{Latencies, Quantile};
 use serde_json::{Value, json};
@@ -221,6 +223,7 @@ async fn cancelling_a_load_tells_what_was_done() {
 #[derive(Default)]
 struct Remember {
     jobs: std::sync::Mutex<Vec<WriteJob>>,
+    reads: std::sync::Mutex<Vec<ReadJob>>,
     busy: std::sync::Mutex<std::collections::BTreeSet<usize>>,
 }
 
@@ -229,7 +232,7 @@ impl Writes for Remember {
     async fn write(&self, job: WriteJob) -> Sent {
         let sent = Sent {
             id: loom_tui::probe::WriteId(0),
-            outcome: loom_tui::client::Outcome::Info("nobody there".to_owned()),
+            outcome: Outcome::Info("nobody there".to_owned()),
             done: job.intended,
         };
         let worker = job.worker;
@@ -239,6 +242,11 @@ impl Writes for Remember {
         tokio::time::sleep(Duration::from_millis(20)).await;
         self.busy.lock().expect("no panics").remove(&worker);
         sent
+    }
+
+    async fn read(&self, job: ReadJob) -> Outcome<()> {
+        self.reads.lock().expect("no panics").push(job);
+        Outcome::Ok(())
     }
 }
 
@@ -266,6 +274,37 @@ async fn an_open_loop_keeps_its_schedule_and_its_workers_do_one_thing_at_a_time(
     assert!(workers.len() >= 10, "{}", workers.len());
 }
 
+#[tokio::test]
+async fn reads_are_of_what_was_written_a_short_while_ago_and_count_apart() {
+    let writes = Arc::new(Remember::default());
+    let mut load = plan(Pace::Open { per_s: 10_000.0 }, Until::Count(1_000));
+    load.origins = vec![N1, N2];
+    load.mix = Mix {
+        create: 2,
+        update: 2,
+        read: 4,
+        ..Mix::default()
+    };
+    let report = load::run(
+        writes.clone(),
+        Clock::start(),
+        &load,
+        &CancellationToken::new(),
+    )
+    .await;
+    let reads = writes.reads.lock().unwrap();
+    assert_eq!(report.reads.acked, reads.len() as u64);
+    assert_eq!(report.sent() + report.reads.acked, 1_000);
+    assert!((400..600).contains(&reads.len()), "{}", reads.len());
+    let jobs = writes.jobs.lock().unwrap();
+    let made_at = |key| jobs.iter().find(|job| job.op.key().as_ref() == Some(key));
+    let at_home = reads
+        .iter()
+        .filter(|read| made_at(&read.key).expect("it was written").origin == read.origin)
+        .count();
+    assert!(at_home > 100 && reads.len() - at_home > 100, "{at_home}");
+}
+
 #[test]
 fn the_same_seed_makes_the_same_writes_whatever_is_answered() {
     let mut load = plan(Pace::Closed { clients: 1 }, Until::Count(1));
@@ -274,6 +313,7 @@ fn the_same_seed_makes_the_same_writes_whatever_is_answered() {
         update: 3,
         delete: 1,
         edge: 1,
+        read: 0,
     };
     let make = |load: &Load, stream| {
         let mut planner = Planner::new(load, stream);
@@ -285,6 +325,9 @@ fn the_same_seed_makes_the_same_writes_whatever_is_answered() {
     let mut names = std::collections::BTreeMap::new();
     let mut created = std::collections::BTreeSet::new();
     for op in make(&load, 0) {
+        let LoadOp::Write(op) = op else {
+            panic!("no reads were asked for");
+        };
         *names.entry(op.name()).or_insert(0) += 1;
         let key = op.key().unwrap();
         match op.name() {

@@ -189,7 +189,7 @@ mod tests {
         run.on(1, "a", &held);
         run.on(2, "a", &held);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert_eq!(
             finding.reasons,
             ["create nodes/a on node-1 (op 0) was acknowledged and is missing on node-3: lost"]
@@ -201,7 +201,7 @@ mod tests {
         let mut run = Run::new();
         run.create(2, "a", 10.0);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert!(
             finding.summary.contains("1 never-read"),
             "{}",
@@ -217,7 +217,7 @@ mod tests {
         run.everywhere("a", &new);
         run.on(3, "a", &old);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert!(finding.reasons[0].contains("update nodes/a"), "{finding:?}");
         assert!(finding.reasons[0].contains("node-3"), "{finding:?}");
     }
@@ -229,7 +229,7 @@ mod tests {
         run.delete(2, "a", 20.0);
         run.on(3, "a", &held);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert!(finding.reasons[0].contains("delete nodes/a"), "{finding:?}");
     }
 
@@ -244,7 +244,7 @@ mod tests {
         run.create(1, "c", 10.0);
         run.unknown(Action::Delete, 1, "c", 20.0);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+        assert_eq!(finding.verdict, Some(Verdict::Pass), "{finding:?}");
         assert!(
             finding
                 .summary
@@ -260,7 +260,7 @@ mod tests {
         run.get(2, "a", Some(&held));
         run.everywhere("a", &held);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Pass);
+        assert_eq!(finding.verdict, Some(Verdict::Pass));
         assert!(
             finding
                 .summary
@@ -288,7 +288,7 @@ mod tests {
         evidence.finals.clear();
         evidence.unread = vec!["node-1 could not be read: no answer".to_owned()];
         let finding = judge(&evidence, &by_key(&evidence.attempts));
-        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.verdict, Some(Verdict::Unknown));
         assert!(!finding.summary.contains("stable"), "{}", finding.summary);
 
         // Of three nodes, one could not be read.
@@ -299,7 +299,7 @@ mod tests {
         evidence.finals.remove(&Member::Node(3));
         evidence.unread = vec!["node-3 could not be read: no answer".to_owned()];
         let finding = judge(&evidence, &by_key(&evidence.attempts));
-        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.verdict, Some(Verdict::Unknown));
         assert_eq!(finding.reasons, evidence.unread);
     }
 
@@ -309,7 +309,7 @@ mod tests {
         run.shared("r7-");
         run.create(1, "theirs", 10.0);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Pass);
+        assert_eq!(finding.verdict, Some(Verdict::Pass));
         assert_eq!(
             finding.summary,
             "0 acknowledged writes: 0 stable, 0 lost, 0 never-read, 0 stale; \

@@ -153,7 +153,7 @@ mod tests {
             }],
             ..Claims::default()
         });
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert_eq!(finding.reasons, ["expected: all nodes see it (a.rhai:3:1)"]);
     }
 
@@ -169,7 +169,7 @@ mod tests {
                 thresholds: vec![threshold(value)],
                 ..Claims::default()
             });
-            assert_eq!(finding.verdict, verdict, "{value:?}");
+            assert_eq!(finding.verdict, Some(verdict), "{value:?}");
         }
     }
 
@@ -196,7 +196,7 @@ mod tests {
                 stopped: Some(stopped),
                 ..Claims::default()
             });
-            assert_eq!(finding.verdict, verdict, "{finding:?}");
+            assert_eq!(finding.verdict, Some(verdict), "{finding:?}");
             assert_eq!(finding.reasons.len(), 1);
         }
     }

@@ -36,9 +36,9 @@ mod tests {
             ..Evidence::default()
         };
         let finding = judge(&evidence);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert_eq!(finding.reasons, evidence.crashes);
-        assert_eq!(judge(&Evidence::default()).verdict, Verdict::Pass);
+        assert_eq!(judge(&Evidence::default()).verdict, Some(Verdict::Pass));
     }
 
     #[test]
@@ -47,8 +47,8 @@ mod tests {
             events_missed: 3,
             ..Evidence::default()
         };
-        assert_eq!(judge(&evidence).verdict, Verdict::Unknown);
+        assert_eq!(judge(&evidence).verdict, Some(Verdict::Unknown));
         evidence.crashes.push("node-2 exited".to_owned());
-        assert_eq!(judge(&evidence).verdict, Verdict::Fail);
+        assert_eq!(judge(&evidence).verdict, Some(Verdict::Fail));
     }
 }

@@ -107,6 +107,7 @@ impl Run {
             action,
             member: Some(Member::Node(node)),
             value: None,
+            began: time,
             time,
             error: None,
         });

@@ -112,7 +112,7 @@ mod tests {
         run.fault(Action::Heal, 2);
         run.create(1, "after", 20.0);
         let finding = judge(&run.evidence());
-        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.verdict, Some(Verdict::Unknown));
         assert_eq!(
             finding.reasons,
             ["nothing was acknowledged while this lasted: cut node-2"]
@@ -127,7 +127,7 @@ mod tests {
         run.fault(Action::Heal, 2);
         run.fault(Action::Kill, 3);
         run.create(1, "after", 20.0);
-        assert_eq!(judge(&run.evidence()).verdict, Verdict::Pass);
+        assert_eq!(judge(&run.evidence()).verdict, Some(Verdict::Pass));
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         run.create(1, "during", 10.0);
         let mut evidence = run.evidence();
         evidence.faults[0].error = Some("no such link".to_owned());
-        assert_eq!(judge(&evidence).verdict, Verdict::Unknown);
+        assert_eq!(judge(&evidence).verdict, Some(Verdict::Unknown));
     }
 
     #[test]
@@ -149,7 +149,7 @@ mod tests {
             place: None,
         });
         let finding = judge(&run.evidence());
-        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.verdict, Some(Verdict::Unknown));
         assert_eq!(finding.reasons, ["not reached: both sides conflicted"]);
     }
 }

@@ -84,7 +84,7 @@ mod tests {
         let held = run.version(2, "ghost", 10.0);
         run.on(2, "ghost", &held);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert!(finding.reasons[0].starts_with("nodes/ghost on node-2 was written by nobody"));
     }
 
@@ -96,7 +96,7 @@ mod tests {
         run.everywhere("a", &held);
         run.on(3, "a", &other);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert!(finding.reasons[0].contains("holds a value nobody wrote"));
     }
 
@@ -106,7 +106,7 @@ mod tests {
         let mut held = run.create(1, "a", 10.0);
         held.state = 12.0;
         run.everywhere("a", &held);
-        assert_eq!(finding(run).verdict, Verdict::Fail);
+        assert_eq!(finding(run).verdict, Some(Verdict::Fail));
     }
 
     #[test]
@@ -114,7 +114,7 @@ mod tests {
         let mut run = Run::new();
         let held = run.unknown(Action::Create, 1, "a", 10.0);
         run.everywhere("a", &held);
-        assert_eq!(finding(run).verdict, Verdict::Pass);
+        assert_eq!(finding(run).verdict, Some(Verdict::Pass));
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         let theirs = run.version(1, "theirs", 10.0);
         run.everywhere("theirs", &theirs);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Pass);
+        assert_eq!(finding.verdict, Some(Verdict::Pass));
         assert_eq!(
             finding.summary,
             "1 record judged, 0 invented; 1 record of others not judged"

@@ -45,10 +45,20 @@ impl Reasons {
         }
         Finding {
             checker,
-            verdict,
+            verdict: Some(verdict),
             summary,
             reasons: self.shown,
         }
+    }
+}
+
+/// A checker that had nothing to look at.
+pub fn nothing(checker: &'static str, summary: String) -> Finding {
+    Finding {
+        checker,
+        verdict: None,
+        summary,
+        reasons: Vec::new(),
     }
 }
 
@@ -69,7 +79,7 @@ mod tests {
             reasons.add(|| number.to_string());
         }
         let finding = reasons.verdict("x", Verdict::Fail, String::new());
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert_eq!(finding.reasons.len(), SHOWN_MAX + 1);
         assert_eq!(finding.reasons.last().unwrap(), "showing 10 of 50");
     }

@@ -59,7 +59,7 @@ mod tests {
         let held = run.refused(Action::Create, 1, "a", 10.0);
         run.on(2, "a", &held);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert_eq!(
             finding.reasons,
             ["create nodes/a on node-1 (op 0) was refused and is there on node-2"]
@@ -73,7 +73,7 @@ mod tests {
         let held = run.create(1, "a", 20.0);
         run.everywhere("a", &held);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Pass);
+        assert_eq!(finding.verdict, Some(Verdict::Pass));
         assert_eq!(finding.summary, "1 refused write, 0 seen");
     }
 }

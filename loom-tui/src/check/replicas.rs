@@ -108,7 +108,7 @@ mod tests {
         run.on(1, "a", &held);
         run.on(2, "a", &held);
         let finding = judge(&run.evidence());
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert_eq!(finding.reasons, ["nodes/a is only on node-1"]);
     }
 
@@ -119,7 +119,7 @@ mod tests {
         run.everywhere("a", &held);
         run.final_state(3).digest = "feed".to_owned();
         let finding = judge(&run.evidence());
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert!(finding.reasons[0].contains("tombstone"), "{finding:?}");
     }
 
@@ -129,7 +129,7 @@ mod tests {
         let held = run.create(1, "a", 10.0);
         run.everywhere("a", &held);
         run.final_state(2).deferred = 1;
-        assert_eq!(judge(&run.evidence()).verdict, Verdict::Fail);
+        assert_eq!(judge(&run.evidence()).verdict, Some(Verdict::Fail));
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         run.on(2, "a", &held);
         run.final_state(3).moving = true;
         let finding = judge(&run.evidence());
-        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.verdict, Some(Verdict::Unknown));
         assert_eq!(
             finding.reasons,
             ["node-3 went on changing while it was read"]
@@ -159,14 +159,18 @@ mod tests {
         run.final_state(1).moving = true;
         run.final_state(2).deferred = 1;
         let finding = judge(&run.evidence());
-        assert_eq!(finding.verdict, Verdict::Pass, "{finding:?}");
+        assert_eq!(finding.verdict, Some(Verdict::Pass), "{finding:?}");
 
         let mut run = Run::new();
         run.shared("r7-");
         let held = run.create(1, "r7-1", 10.0);
         run.on(1, "r7-1", &held);
         let finding = judge(&run.evidence());
-        assert_eq!(finding.verdict, Verdict::Fail, "its own must be identical");
+        assert_eq!(
+            finding.verdict,
+            Some(Verdict::Fail),
+            "its own must be identical"
+        );
     }
 
     #[test]
@@ -175,7 +179,7 @@ mod tests {
         evidence.finals.remove(&crate::cluster::Member::Node(3));
         evidence.unread = vec!["node-3 could not be read: no answer".to_owned()];
         let finding = judge(&evidence);
-        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.verdict, Some(Verdict::Unknown));
         assert_eq!(finding.reasons, evidence.unread);
     }
 
@@ -184,7 +188,7 @@ mod tests {
         let mut run = Run::new();
         let held = run.create(1, "a", 10.0);
         run.everywhere("a", &held);
-        assert_eq!(judge(&run.evidence()).verdict, Verdict::Pass);
-        assert_eq!(judge(&Evidence::default()).verdict, Verdict::Unknown);
+        assert_eq!(judge(&run.evidence()).verdict, Some(Verdict::Pass));
+        assert_eq!(judge(&Evidence::default()).verdict, Some(Verdict::Unknown));
     }
 }

@@ -87,14 +87,17 @@ mod tests {
 
     #[test]
     fn a_run_that_measured_nothing_is_unknown() {
-        assert_eq!(judge(&Evidence::default()).verdict, Verdict::Unknown);
+        assert_eq!(judge(&Evidence::default()).verdict, Some(Verdict::Unknown));
         // Reading without expecting anything measures nothing either.
         let mut run = Run::new();
         run.get(1, "a", None);
         *run.claims() = Claims::default();
-        assert_eq!(judge(&run.evidence()).verdict, Verdict::Unknown);
+        assert_eq!(judge(&run.evidence()).verdict, Some(Verdict::Unknown));
         // Nor does expecting without asking the cluster anything.
-        assert_eq!(judge(&Run::new().evidence()).verdict, Verdict::Unknown);
+        assert_eq!(
+            judge(&Run::new().evidence()).verdict,
+            Some(Verdict::Unknown)
+        );
     }
 
     #[test]
@@ -104,7 +107,7 @@ mod tests {
         run.refused(Action::Patch, 1, "a", 20.0);
         run.unknown(Action::Patch, 1, "a", 20.0);
         let finding = judge(&run.evidence());
-        assert_eq!(finding.verdict, Verdict::Unknown);
+        assert_eq!(finding.verdict, Some(Verdict::Unknown));
         assert_eq!(
             finding.reasons,
             ["no patch succeeded in 2 tries; the first one: 400: no"]
@@ -118,6 +121,6 @@ mod tests {
         let held = run.create(1, "a", 10.0);
         run.refused(Action::Create, 1, "b", 20.0);
         run.get(1, "a", Some(&held));
-        assert_eq!(judge(&run.evidence()).verdict, Verdict::Pass);
+        assert_eq!(judge(&run.evidence()).verdict, Some(Verdict::Pass));
     }
 }

@@ -97,7 +97,7 @@ mod tests {
         );
         run.everywhere("a", &loser);
         let finding = finding(run);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        assert_eq!(finding.verdict, Some(Verdict::Fail));
         assert_eq!(finding.reasons.len(), 3);
         assert!(
             finding.reasons[0].starts_with("nodes/a on node-1 is "),
@@ -116,7 +116,7 @@ mod tests {
         let early = run.create(2, "a", 10.0);
         run.everywhere("a", &late);
         run.on(3, "a", &early);
-        assert_eq!(finding(run).verdict, Verdict::Fail);
+        assert_eq!(finding(run).verdict, Some(Verdict::Fail));
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         let late = run.update(2, "a", 20.5);
         run.update(3, "a", 20.0);
         run.everywhere("a", &late);
-        assert_eq!(finding(run).verdict, Verdict::Pass);
+        assert_eq!(finding(run).verdict, Some(Verdict::Pass));
     }
 
     #[test]
@@ -135,20 +135,20 @@ mod tests {
         let acked = run.create(1, "a", 20.0);
         let later = run.unknown(Action::Update, 2, "a", 30.0);
         run.everywhere("a", &later);
-        assert_eq!(finding(run).verdict, Verdict::Pass);
+        assert_eq!(finding(run).verdict, Some(Verdict::Pass));
 
         let mut run = Run::new();
         run.create(1, "a", 20.0);
         let earlier = run.unknown(Action::Update, 2, "a", 10.0);
         run.everywhere("a", &earlier);
-        assert_eq!(finding(run).verdict, Verdict::Fail);
+        assert_eq!(finding(run).verdict, Some(Verdict::Fail));
 
         // Or it did not happen at all.
         let mut run = Run::new();
         let held = run.create(1, "a", acked.state);
         run.unknown(Action::Update, 2, "a", 30.0);
         run.everywhere("a", &held);
-        assert_eq!(finding(run).verdict, Verdict::Pass);
+        assert_eq!(finding(run).verdict, Some(Verdict::Pass));
     }
 
     #[test]
@@ -156,12 +156,12 @@ mod tests {
         let mut run = Run::new();
         let held = run.create(1, "a", 10.0);
         run.delete(2, "a", 20.0);
-        assert_eq!(finding(run).verdict, Verdict::Pass);
+        assert_eq!(finding(run).verdict, Some(Verdict::Pass));
 
         let mut run = Run::new();
         run.create(1, "a", held.state);
         run.delete(2, "a", 20.0);
         run.on(1, "a", &held);
-        assert_eq!(finding(run).verdict, Verdict::Fail);
+        assert_eq!(finding(run).verdict, Some(Verdict::Fail));
     }
 }

@@ -61,6 +61,8 @@ pub struct Fault {
     pub member: Option<Member>,
     /// Details, such as the direction or the latency.
     pub value: Option<Json>,
+    /// When it was begun, in nanoseconds since the run began.
+    pub began: u64,
     /// When it had been done, in nanoseconds since the run began.
     pub time: u64,
     /// Why it could not be done, if so.
@@ -127,6 +129,7 @@ pub fn faults(ops: &[Op]) -> Vec<Fault> {
                 action: op.f,
                 member: op.node,
                 value: op.value.clone(),
+                began: op.time,
                 time: op.time,
                 error: Some("it never ended".to_owned()),
             });

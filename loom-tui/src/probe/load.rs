@@ -1,4 +1,5 @@
-//! Load: writes on a schedule or as fast as answers come, the same ones for the same seed.
+//! Load: writes, and reads between them, on a schedule or as fast as answers come; the same ones
+//! for the same seed.
 //!
 //! [`run`] is the door. In an open loop every write has an intended moment; one that leaves late is
 //! charged from that moment and none is ever skipped, so a stalled cluster shows as the latency it
@@ -13,9 +14,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use self::plan::{Mix, Planner};
+pub use self::plan::{LoadOp, Mix, Planner};
 use super::{Clock, Probe, Sent, alarm};
-use crate::client::{Outcome, WriteOp};
+use crate::client::{Key, Outcome, WriteOp};
 use crate::cluster::Member;
 use crate::stats::Latencies;
 
@@ -80,11 +81,25 @@ pub struct WriteJob {
     pub intended: Duration,
 }
 
-/// Whoever makes writes: the probe itself, or a history that passes them on to it.
+/// One record to be read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadJob {
+    /// Who reads it. A worker does one thing at a time.
+    pub worker: usize,
+    /// Which node is asked.
+    pub origin: Member,
+    /// What is asked for.
+    pub key: Key,
+}
+
+/// Whoever makes writes and reads: the probe itself, or a history that passes them on to it.
 #[async_trait::async_trait]
 pub trait Writes: Send + Sync {
     /// Makes one write and tells what became of it.
     async fn write(&self, job: WriteJob) -> Sent;
+
+    /// Reads one record and tells whether there was an answer, be it that there is no such record.
+    async fn read(&self, job: ReadJob) -> Outcome<()>;
 }
 
 #[async_trait::async_trait]
@@ -92,13 +107,57 @@ impl Writes for Probe {
     async fn write(&self, job: WriteJob) -> Sent {
         Self::write(self, job.origin, job.op, job.intended).await
     }
+
+    async fn read(&self, job: ReadJob) -> Outcome<()> {
+        match self.client(job.origin) {
+            Some(client) => client.shown(&job.key).await.map(drop),
+            None => Outcome::Info(format!("{} is not watched", job.origin)),
+        }
+    }
+}
+
+/// What became of one operation of a load.
+enum Done {
+    Wrote(&'static str, Duration, Sent),
+    Read(Outcome<()>),
+}
+
+async fn carry_out(
+    writes: Arc<dyn Writes>,
+    worker: usize,
+    origin: Member,
+    op: LoadOp,
+    intended: Duration,
+) -> Done {
+    match op {
+        LoadOp::Write(op) => {
+            let name = op.name();
+            let job = WriteJob {
+                worker,
+                origin,
+                op,
+                intended,
+            };
+            Done::Wrote(name, intended, writes.write(job).await)
+        }
+        LoadOp::Read(key) => {
+            let job = ReadJob {
+                worker,
+                origin,
+                key,
+            };
+            Done::Read(writes.read(job).await)
+        }
+    }
 }
 
 /// What a load came to.
 #[derive(Clone, Debug, Default)]
 pub struct LoadReport {
-    /// By operation name: how many were answered with a yes, with a no, or not at all.
+    /// Writes by operation name: how many were answered with a yes, with a no, or not at all.
     pub by_op: BTreeMap<&'static str, Answers>,
+    /// Reads.
+    pub reads: Answers,
     /// Intended send to answer, of those that were acked.
     pub acks: Latencies,
     /// Intended send to giving up, of those whose outcome is unknown: they are part of the tail.
@@ -124,8 +183,16 @@ pub struct Answers {
 
 const COMPLAINTS_MAX: usize = 5;
 
+impl Answers {
+    fn add(&mut self, other: Self) {
+        self.acked += other.acked;
+        self.refused += other.refused;
+        self.unknown += other.unknown;
+    }
+}
+
 impl LoadReport {
-    /// All operations together.
+    /// All writes together.
     pub fn answers(&self) -> Answers {
         self.by_op
             .values()
@@ -154,7 +221,22 @@ impl LoadReport {
         self.answers().acked as f64 / self.took.as_secs_f64()
     }
 
-    fn count(&mut self, name: &'static str, intended: Duration, sent: &Sent) {
+    fn count(&mut self, done: &Done) {
+        let (name, intended, sent) = match done {
+            Done::Wrote(name, intended, sent) => (*name, *intended, sent),
+            Done::Read(Outcome::Ok(())) => {
+                self.reads.acked += 1;
+                return;
+            }
+            Done::Read(Outcome::Fail(refusal)) => {
+                self.reads.refused += 1;
+                return self.complain(format!("read refused: {refusal}"));
+            }
+            Done::Read(Outcome::Info(why)) => {
+                self.reads.unknown += 1;
+                return self.complain(format!("read unknown: {why}"));
+            }
+        };
         let answers = self.by_op.entry(name).or_default();
         let latency = sent.done.saturating_sub(intended);
         let complaint = match &sent.outcome {
@@ -173,19 +255,21 @@ impl LoadReport {
                 Some(format!("{name} unknown: {why}"))
             }
         };
-        if let Some(complaint) = complaint
-            && self.complaints.len() < COMPLAINTS_MAX
-        {
+        if let Some(complaint) = complaint {
+            self.complain(complaint);
+        }
+    }
+
+    fn complain(&mut self, complaint: String) {
+        if self.complaints.len() < COMPLAINTS_MAX {
             self.complaints.push(complaint);
         }
     }
 
     fn merge(&mut self, other: Self) {
+        self.reads.add(other.reads);
         for (name, answers) in other.by_op {
-            let sum = self.by_op.entry(name).or_default();
-            sum.acked += answers.acked;
-            sum.refused += answers.refused;
-            sum.unknown += answers.unknown;
+            self.by_op.entry(name).or_default().add(answers);
         }
         self.acks.merge(&other.acks);
         self.unknown.merge(&other.unknown);
@@ -229,7 +313,7 @@ async fn open_loop(
 ) -> LoadReport {
     let mut planner = Planner::new(load, 0);
     let mut report = LoadReport::default();
-    let mut under_way: JoinSet<(usize, &'static str, Duration, Sent)> = JoinSet::new();
+    let mut under_way: JoinSet<(usize, Done)> = JoinSet::new();
     // Worker numbers nobody uses; the lowest is taken first.
     let mut idle: std::collections::BTreeSet<usize> = (0..IN_FLIGHT_MAX).collect();
     let mut n = 0_u64;
@@ -242,10 +326,10 @@ async fn open_loop(
         if over || cancel.is_cancelled() {
             break;
         }
-        let mut done = |joined: Result<(usize, &'static str, Duration, Sent), _>| {
+        let mut done = |joined: Result<(usize, Done), _>| {
             // A write that panicked took its worker with it; the panic was printed where it was.
-            if let Ok((worker, name, intended, sent)) = joined {
-                report.count(name, intended, &sent);
+            if let Ok((worker, done)) = joined {
+                report.count(&done);
                 idle.insert(worker);
             }
         };
@@ -269,22 +353,19 @@ async fn open_loop(
         };
         report.late_max = report.late_max.max(clock.now().saturating_sub(intended));
         let origin = load.origins[(n % load.origins.len() as u64) as usize];
-        let (op, writes) = (planner.next(origin), Arc::clone(&writes));
-        let name = op.name();
-        under_way.spawn(async move {
-            let job = WriteJob {
-                worker,
-                origin,
-                op,
-                intended,
-            };
-            (worker, name, intended, writes.write(job).await)
-        });
+        let doing = carry_out(
+            Arc::clone(&writes),
+            worker,
+            origin,
+            planner.next(origin),
+            intended,
+        );
+        under_way.spawn(async move { (worker, doing.await) });
         n += 1;
     }
     while let Some(joined) = under_way.join_next().await {
-        if let Ok((_, name, intended, sent)) = joined {
-            report.count(name, intended, &sent);
+        if let Ok((_, done)) = joined {
+            report.count(&done);
         }
     }
     report
@@ -318,17 +399,9 @@ async fn closed_loop(
                 if over || cancel.is_cancelled() {
                     return report;
                 }
-                let op = planner.next(origin);
-                let name = op.name();
-                let intended = clock.now();
-                let job = WriteJob {
-                    worker,
-                    origin,
-                    op,
-                    intended,
-                };
-                let sent = writes.write(job).await;
-                report.count(name, intended, &sent);
+                let (op, intended) = (planner.next(origin), clock.now());
+                let doing = carry_out(Arc::clone(&writes), worker, origin, op, intended);
+                report.count(&doing.await);
                 n += 1;
             }
         });

@@ -178,8 +178,8 @@ fn faults(report: &Report, text: &mut String) {
 
 fn findings(report: &Report, text: &mut String) {
     for finding in &report.findings {
-        let (verdict, checker) = (word(finding.verdict), finding.checker);
-        let _ = writeln!(text, "  {verdict}  {checker:<13} {}", finding.summary);
+        let (verdict, checker) = (finding.verdict.map_or("-     ", word), finding.checker);
+        let _ = writeln!(text, "  {verdict}  {checker:<16} {}", finding.summary);
         for reason in finding.reasons.iter().take(REASONS_SHOWN) {
             let _ = writeln!(text, "            {}", shortened(reason));
         }

@@ -1,4 +1,4 @@
-//! Which write comes next: a seeded choice that never looks at answers.
+//! Which operation comes next: a seeded choice that never looks at answers.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,10 +7,19 @@ use rand::{RngExt, SeedableRng};
 use serde_json::{Map, Value};
 
 use super::{Load, Pace};
-use crate::client::{NewEdge, NewVertex, WriteOp};
+use crate::client::{Key, NewEdge, NewVertex, WriteOp};
 use crate::cluster::Member;
 
-/// How often each kind of write is made, relative to the others.
+/// One operation of a load.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LoadOp {
+    /// A write.
+    Write(WriteOp),
+    /// A look at a record written a short while ago.
+    Read(Key),
+}
+
+/// How often each kind of operation is made, relative to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mix {
     /// New vertices.
@@ -21,6 +30,9 @@ pub struct Mix {
     pub delete: u32,
     /// New edges between vertices made before.
     pub edge: u32,
+    /// Reads of vertices written a short while ago. A client of a closed loop reads its own; an
+    /// open loop reads half of them at the node they were written to, half of them at another.
+    pub read: u32,
 }
 
 impl Default for Mix {
@@ -31,6 +43,7 @@ impl Default for Mix {
             update: 0,
             delete: 0,
             edge: 0,
+            read: 0,
         }
     }
 }
@@ -45,6 +58,8 @@ pub struct Planner {
     made: u64,
     /// Vertices made and not deleted, by where; the newest last.
     pools: BTreeMap<Member, VecDeque<String>>,
+    /// Vertices written last, deletions included, by where; the newest last.
+    recent: BTreeMap<Member, VecDeque<String>>,
     /// How many of the newest are left alone: their creation may still be under way, and a write
     /// that overtakes it would be refused for a reason that is ours.
     spared: usize,
@@ -52,6 +67,8 @@ pub struct Planner {
 
 /// Vertices kept for later writes, per node.
 const POOL_MAX: usize = 10_000;
+/// Vertices kept for reads, per node: few, so that each is read several times while it changes.
+const RECENT_MAX: usize = 16;
 /// Seconds of an open loop's newest vertices that are left alone: far more than an answer takes
 /// when nothing is wrong, and little enough that a short load is mixed too. When something is
 /// wrong, a deletion may overtake its creation and be refused, and is counted so.
@@ -75,22 +92,32 @@ impl Planner {
             id_prefix: format!("{}-{stream:x}", load.id_prefix),
             made: 0,
             pools: BTreeMap::new(),
+            recent: BTreeMap::new(),
             spared: spared.min(POOL_MAX / 2),
         }
     }
 
-    /// The next write for a node. Updates and deletions are of vertices made at the same node.
-    pub fn next(&mut self, origin: Member) -> WriteOp {
+    /// The next operation for a node. Updates and deletions are of vertices made at the same node.
+    pub fn next(&mut self, origin: Member) -> LoadOp {
         self.made += 1;
         let Mix {
             create,
             update,
             delete,
             edge,
+            read,
         } = self.mix;
-        // Wide enough for any four weights.
-        let [create, update, delete, edge] = [create, update, delete, edge].map(u64::from);
-        let choice = (self.rng).random_range(0..(create + update + delete + edge).max(1));
+        // Wide enough for any five weights.
+        let [create, update, delete, edge, read] =
+            [create, update, delete, edge, read].map(u64::from);
+        let sum = create + update + delete + edge + read;
+        let choice = self.rng.random_range(0..sum.max(1));
+        if choice < read
+            && let Some(key) = self.read(origin)
+        {
+            return LoadOp::Read(key);
+        }
+        let choice = choice.saturating_sub(read);
         let planned = if choice < update {
             self.update(origin)
         } else if choice < update + delete {
@@ -101,19 +128,49 @@ impl Planner {
             None
         };
         // With nothing old enough to write again, something new is made.
-        planned.unwrap_or_else(|| self.create(origin))
+        LoadOp::Write(planned.unwrap_or_else(|| self.create(origin)))
+    }
+
+    fn read(&mut self, origin: Member) -> Option<Key> {
+        let at_home = self.rng.random_bool(0.5);
+        let of: Vec<_> = (self.recent.iter())
+            .filter(|(member, _)| (**member == origin) == at_home)
+            .flat_map(|(_, ids)| ids)
+            .collect();
+        // With nothing written elsewhere, what was written here will do.
+        let of = match of.is_empty() {
+            true => self.recent.values().flatten().collect(),
+            false => of,
+        };
+        let chosen = (!of.is_empty()).then(|| self.rng.random_range(0..of.len()))?;
+        Some(Key::vertex(of[chosen]))
     }
 
     fn update(&mut self, origin: Member) -> Option<WriteOp> {
         let at = self.pick(origin)?;
         let id = self.pools[&origin][at].clone();
+        self.remember(origin, &id);
         Some(WriteOp::PutVertex(id, self.body(None)))
     }
 
     fn delete(&mut self, origin: Member) -> Option<WriteOp> {
         let at = self.pick(origin)?;
         let id = self.pools.get_mut(&origin)?.remove(at)?;
+        self.remember(origin, &id);
         Some(WriteOp::DeleteVertex(id))
+    }
+
+    /// Something to be read, if anything is.
+    fn remember(&mut self, origin: Member, id: &str) {
+        if self.mix.read == 0 {
+            return;
+        }
+        let recent = self.recent.entry(origin).or_default();
+        recent.retain(|known| known != id);
+        recent.push_back(id.to_owned());
+        if recent.len() > RECENT_MAX {
+            recent.pop_front();
+        }
     }
 
     fn edge(&mut self, origin: Member) -> Option<WriteOp> {
@@ -131,6 +188,7 @@ impl Planner {
     fn create(&mut self, origin: Member) -> WriteOp {
         let id = format!("{}-{:x}", self.id_prefix, self.made);
         let body = self.body(Some(id.clone()));
+        self.remember(origin, &id);
         if self.mix.update > 0 || self.mix.delete > 0 || self.mix.edge > 0 {
             let pool = self.pools.entry(origin).or_default();
             pool.push_back(id);

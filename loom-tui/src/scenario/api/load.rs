@@ -9,12 +9,12 @@ use super::values::{known_members, ms, number, span};
 use super::{Api, Doc, Group};
 use crate::client::Outcome;
 use crate::cluster::Member;
-use crate::history::Recorder;
 use crate::history::processes::Worker;
 use crate::history::recorder::Asked;
-use crate::probe::load::{self, Load, LoadReport, Mix, Pace, Until, WriteJob, Writes};
+use crate::history::{Action, Recorder};
+use crate::probe::load::{self, Load, LoadReport, Mix, Pace, ReadJob, Until, WriteJob, Writes};
 use crate::probe::{Class, Probe, Sent, Summary};
-use crate::scenario::host::{Host, action, asked};
+use crate::scenario::host::{Host, action, asked, of_shown};
 use crate::scenario::trouble::Trouble;
 use crate::stats::Quantile;
 
@@ -29,10 +29,11 @@ pub(super) const GROUP: Group = Group {
             about: "Writes, and returns when all were answered. `rate` (writes per second, on \
                     schedule whatever the cluster does) or `clients` (each writes again when \
                     answered); `count` or `duration`; `nodes` to write to (all by default); `mix` \
-                    of `#{create, update, delete, edge}` (only creates by default); `size` of each \
-                    record's payload in bytes (64). Returns a map: `sent`, `acked`, `refused`, \
-                    `unknown`, `took_ms`, `ops_per_s`, `ack_p50_ms`, `ack_p99_ms`, `late_ms`, \
-                    `complaints`.",
+                    of `#{create, update, delete, edge, read}` (only creates by default; reads are \
+                    of what was written a short while ago, and let the session checkers say \
+                    something); `size` of each record's payload in bytes (64). Returns a map: \
+                    `sent`, `acked`, `refused`, `unknown` (writes), `reads` (answered), `took_ms`, \
+                    `ops_per_s`, `ack_p50_ms`, `ack_p99_ms`, `late_ms`, `complaints`.",
         },
         Doc {
             usage: "latency()",
@@ -120,6 +121,7 @@ fn result(report: &LoadReport) -> Map {
         ("acked", whole(answers.acked)),
         ("refused", whole(answers.refused)),
         ("unknown", whole(answers.unknown)),
+        ("reads", whole(report.reads.acked)),
         ("took_ms", Dynamic::from(ms(report.took))),
         ("ops_per_s", Dynamic::from(report.ops_per_s())),
         ("ack_p50_ms", quantile(acks.p50)),
@@ -226,7 +228,7 @@ fn mix(value: &Dynamic) -> Result<Mix, Trouble> {
             "mix must be a map of weights, such as #{create: 7, update: 3}",
         ));
     };
-    known_members(&map, &["create", "update", "delete", "edge"], "mix")?;
+    known_members(&map, &["create", "update", "delete", "edge", "read"], "mix")?;
     let weight = |name: &str| match map.get(name) {
         Some(value) => whole(name, value, 0, i64::from(u32::MAX)).map(|weight| weight as u32),
         None => Ok(0),
@@ -236,6 +238,7 @@ fn mix(value: &Dynamic) -> Result<Mix, Trouble> {
         update: weight("update")?,
         delete: weight("delete")?,
         edge: weight("edge")?,
+        read: weight("read")?,
     };
     if mix.create == 0 {
         // Everything else needs something that was made before.
@@ -265,7 +268,7 @@ fn whole(name: &str, value: &Dynamic, least: i64, most: i64) -> Result<u64, Trou
     Ok(number.unsigned_abs())
 }
 
-/// Passes a load's writes on to the probe, and keeps the history.
+/// Passes a load's operations on to the probe, and keeps the history.
 #[derive(Debug)]
 struct Recorded {
     probe: Probe,
@@ -274,14 +277,18 @@ struct Recorded {
     workers: Mutex<BTreeMap<usize, Arc<Worker>>>,
 }
 
+impl Recorded {
+    fn worker(&self, number: usize) -> Arc<Worker> {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let worker = workers.entry(number);
+        Arc::clone(worker.or_insert_with(|| Arc::new(self.recorder.worker())))
+    }
+}
+
 #[async_trait::async_trait]
 impl Writes for Recorded {
     async fn write(&self, job: WriteJob) -> Sent {
-        let worker = {
-            let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
-            let worker = workers.entry(job.worker);
-            Arc::clone(worker.or_insert_with(|| Arc::new(self.recorder.worker())))
-        };
+        let worker = self.worker(job.worker);
         let asked = Asked {
             action: action(&job.op),
             node: job.origin,
@@ -299,5 +306,28 @@ impl Writes for Recorded {
             Outcome::Info(why) => pending.info(why.clone()).await,
         }
         sent
+    }
+
+    async fn read(&self, job: ReadJob) -> Outcome<()> {
+        let worker = self.worker(job.worker);
+        let asked = Asked {
+            action: Action::Get,
+            node: job.origin,
+            key: Some(job.key.clone()),
+            value: None,
+        };
+        let client = self.probe.client(job.origin);
+        let client = client.expect("loads are made of the probe's members");
+        let pending = self.recorder.begin(&worker, asked).await;
+        let answer = client.shown(&job.key).await;
+        match &answer {
+            Outcome::Ok(shown) => {
+                let (record, state) = shown.as_ref().map_or((None, None), of_shown);
+                pending.ok(record, state).await;
+            }
+            Outcome::Fail(refusal) => pending.fail(refusal.to_string()).await,
+            Outcome::Info(why) => pending.info(why.clone()).await,
+        }
+        answer.map(drop)
     }
 }
