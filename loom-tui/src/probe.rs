@@ -380,6 +380,22 @@ impl Probe {
         }
     }
 
+    /// Which acked user write made before `before` at one of these members another of them has not
+    /// shown: the oldest, in words.
+    pub async fn owed_since(&self, before: Duration, members: &[Member]) -> Option<String> {
+        let (reply, owed) = oneshot::channel();
+        let question = Command::OwedSince(before, members.to_vec(), reply);
+        self.shared.desk.tell(question).await;
+        owed.await.unwrap_or_default()
+    }
+
+    /// User writes that are in flight or that somebody has not shown.
+    pub async fn under_way(&self) -> u64 {
+        let (reply, count) = oneshot::channel();
+        self.shared.desk.tell(Command::UnderWay(reply)).await;
+        count.await.unwrap_or_default()
+    }
+
     /// Where a write stands now.
     pub async fn standing(&self, id: WriteId) -> Standing {
         let (reply, standing) = oneshot::channel();

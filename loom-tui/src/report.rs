@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
+use crate::check::convergence::{Convergence, Recovery};
 use crate::check::{Expectation, Finding, Threshold};
 use crate::client::Json;
 use crate::cluster::Member;
@@ -56,6 +57,8 @@ pub struct Report {
     pub gates: Vec<Expectation>,
     /// Numbers the script recorded.
     pub metrics: Vec<Metric>,
+    /// How long the nodes took to agree after each heal and start.
+    pub convergence: Agreement,
     /// Convergence latency.
     pub latency: Latency,
     /// Operations by kind.
@@ -123,6 +126,17 @@ impl Expectations {
             examples,
         }
     }
+}
+
+/// How long the nodes took to agree, and how long they may.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Agreement {
+    /// The longest, where they did agree.
+    pub worst_ms: Option<f64>,
+    /// The limit.
+    pub limit_ms: f64,
+    /// After each heal and start, and after the script's end.
+    pub recoveries: Vec<Recovery>,
 }
 
 /// How operations of one kind ended.
@@ -265,6 +279,16 @@ pub fn latency(measured: &Measured) -> Latency {
                 (name, figures(&pair.summary()))
             })
             .collect(),
+    }
+}
+
+/// How long agreement took.
+pub fn convergence(measured: &Convergence) -> Agreement {
+    let ms = |took: Duration| took.as_secs_f64() * 1_000.0;
+    Agreement {
+        worst_ms: measured.worst().map(ms),
+        limit_ms: ms(measured.limit),
+        recoveries: measured.recoveries.clone(),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod engine;
 pub mod host;
 pub mod live;
 pub mod params;
+pub mod recovery;
 pub mod rig;
 pub mod runner;
 pub mod settle;

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::deferred::Clocks;
 use super::keys::{KeyHistory, name};
 use super::reasons::{Reasons, count};
 use super::version::Version;
@@ -24,6 +25,8 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
     let mut reasons = Reasons::default();
     let (mut stable, mut lost, mut never_read, mut stale) = (0, 0, 0, 0);
     let mut stalest: Option<Missed> = None;
+    let clocks = Clocks::of(evidence);
+    let mut deferred = Deferred::default();
     let owned = |key: &Key| evidence.scope.owns(key);
     if evidence.finals.is_empty() {
         // Nobody looked: nothing is known to be stable.
@@ -46,6 +49,7 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
                 })
                 .map(|(member, _)| *member)
                 .collect();
+            let missing = deferred.take(missing, key, version, evidence, &clocks);
             if missing.is_empty() {
                 stable += 1;
                 if let Some(missed) = reads.missed_after(key, attempt, history) {
@@ -71,6 +75,26 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
         let worst_ms = late_ns as f64 / 1e6;
         summary.push_str(&format!(" (worst by {worst_ms:.1} ms on {on})"));
     }
+    if let Some(due) = deferred.last_due {
+        let writes = count(deferred.writes, "write");
+        let due = super::deferred::due(due);
+        summary.push_str(&format!(", {writes} of them deferred until {due}"));
+    }
+    for (member, keys) in &deferred.by_member {
+        let held_back = evidence
+            .finals
+            .get(member)
+            .map_or(0, |state| state.deferred);
+        if keys.len() as u64 > held_back {
+            reasons.add(|| {
+                let missing = count(keys.len(), "record");
+                format!(
+                    "{missing} stamped in the future are missing on {member}, and it holds back only \
+                     {held_back}"
+                )
+            });
+        }
+    }
     let foreign = keys.keys().filter(|key| !owned(key)).count();
     if foreign > 0 {
         let records = count(foreign, "record");
@@ -87,7 +111,11 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
 }
 
 /// Whether a node that holds `held` still has the effect of a write.
-fn survives(written: &Version, held: Option<&Version>, history: &KeyHistory<'_>) -> bool {
+pub(super) fn survives(
+    written: &Version,
+    held: Option<&Version>,
+    history: &KeyHistory<'_>,
+) -> bool {
     match held {
         Some(held) => held.contest(written).is_ge(),
         // Absence has no state to compare: some delete must explain it.
@@ -99,6 +127,40 @@ fn survives(written: &Version, held: Option<&Version>, history: &KeyHistory<'_>)
                     .iter()
                     .any(|(_, acked)| acked.record.is_none() && acked.contest(written).is_gt())
         }
+    }
+}
+
+/// Writes that some node does not show yet because they are stamped in its future.
+#[derive(Default)]
+struct Deferred<'a> {
+    writes: usize,
+    by_member: BTreeMap<Member, BTreeSet<&'a Key>>,
+    last_due: Option<f64>,
+}
+
+impl<'a> Deferred<'a> {
+    /// Takes those nodes out of `missing` that may hold the write back.
+    fn take(
+        &mut self,
+        missing: Vec<Member>,
+        key: &'a Key,
+        version: &Version,
+        evidence: &Evidence,
+        clocks: &Clocks,
+    ) -> Vec<Member> {
+        let defers = |member: &Member| {
+            let state = evidence.finals.get(member);
+            state.is_some_and(|state| clocks.defer(*member, state, version))
+        };
+        let (waiting, missing): (Vec<_>, Vec<_>) = missing.into_iter().partition(defers);
+        if !waiting.is_empty() {
+            self.writes += 1;
+            self.last_due = Some(self.last_due.unwrap_or(version.state).max(version.state));
+        }
+        for member in waiting {
+            self.by_member.entry(member).or_default().insert(key);
+        }
+        missing
     }
 }
 
@@ -268,6 +330,42 @@ mod tests {
             "{}",
             finding.summary
         );
+    }
+
+    /// node-1's clock is an hour ahead; its write is on node-1 only.
+    fn ahead(held_back: u64) -> Finding {
+        let (hour, mut run) = (3_600_000.0, Run::new());
+        let held = run.create(1, "a", hour);
+        run.on(1, "a", &held);
+        run.final_state(2).deferred = held_back;
+        run.final_state(3).deferred = held_back;
+        finding(run)
+    }
+
+    #[test]
+    fn a_write_stamped_in_the_future_is_deferred_until_it_is_due_and_not_lost() {
+        let finding = ahead(1);
+        assert_eq!(finding.verdict, Some(Verdict::Pass), "{finding:?}");
+        assert_eq!(
+            finding.summary,
+            "1 acknowledged write: 1 stable, 0 lost, 0 never-read, 0 stale, 1 write of them deferred \
+             until 1970-01-01T01:00:00Z"
+        );
+    }
+
+    #[test]
+    fn a_write_stamped_in_the_future_that_nobody_holds_back_is_lost() {
+        assert_eq!(ahead(0).verdict, Some(Verdict::Fail));
+    }
+
+    #[test]
+    fn a_write_that_is_due_and_still_held_back_is_lost() {
+        let mut run = Run::new();
+        let held = run.create(1, "a", 10.0);
+        run.on(1, "a", &held);
+        run.final_state(2).deferred = 1;
+        run.final_state(3).deferred = 1;
+        assert_eq!(finding(run).verdict, Some(Verdict::Fail));
     }
 
     #[test]

@@ -2,16 +2,20 @@
 //!
 //! On a cluster others use too, digests are moved by their writes: only this run's own records are
 //! compared there. A node that changes while it is read is not compared by what cannot have been of
-//! one moment: that is unknown, never a difference.
+//! one moment: that is unknown, never a difference. Records that differ because a write is not due
+//! yet on one of the nodes are no difference either, and are counted.
 
 use std::collections::BTreeSet;
 
+use super::deferred::Clocks;
 use super::reasons::{Reasons, count};
-use super::{Evidence, FinalState, Finding, Scope};
+use super::{Evidence, FinalState, Finding, Keys, Scope};
+use crate::client::Key;
+use crate::cluster::Member;
 use crate::snapshot::Verdict;
 
 /// Compares every node with the first.
-pub fn judge(evidence: &Evidence) -> Finding {
+pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
     let mut reasons = Reasons::default();
     let mut states = evidence.finals.iter();
     let Some((first, base)) = states.next() else {
@@ -24,12 +28,25 @@ pub fn judge(evidence: &Evidence) -> Finding {
     let shared = matches!(evidence.scope, Scope::Shared { .. });
     // Own records stand still once the run's own writes have ended, whoever else writes.
     let judged = |state: &FinalState| shared || !(base.moving || state.moving);
-    let mut differing = 0;
+    let clocks = Clocks::of(evidence);
+    // Whether a node holds an acknowledged version of this back.
+    let waits = |key: &Key, member: &Member, state: &FinalState| {
+        keys.get(key).is_some_and(|history| {
+            let mut acked = history.acked.iter();
+            acked.any(|(_, version)| clocks.defer(*member, state, version))
+        })
+    };
+    let (mut differing, mut deferred) = (0, 0);
     for (member, state) in states.filter(|(_, state)| judged(state)) {
         let found = reasons.found();
         let keys: BTreeSet<_> = base.records.keys().chain(state.records.keys()).collect();
         for key in keys.into_iter().filter(|key| evidence.scope.owns(key)) {
-            let what = match (base.records.get(key), state.records.get(key)) {
+            let (one, other) = (base.records.get(key), state.records.get(key));
+            if one != other && (waits(key, first, base) || waits(key, member, state)) {
+                deferred += 1;
+                continue;
+            }
+            let what = match (one, other) {
                 (Some(_), None) => format!("only on {first}"),
                 (None, Some(_)) => format!("only on {member}"),
                 (Some(a), Some(b)) if a != b => format!(
@@ -42,7 +59,8 @@ pub fn judge(evidence: &Evidence) -> Finding {
             differing += 1;
             reasons.add(|| format!("{key} is {what}"));
         }
-        if !shared && reasons.found() == found && base.digest != state.digest {
+        let same_shown = reasons.found() == found && deferred == 0;
+        if !shared && same_shown && base.digest != state.digest {
             let (a, b) = (short(&base.digest), short(&state.digest));
             reasons.add(|| {
                 format!(
@@ -54,9 +72,10 @@ pub fn judge(evidence: &Evidence) -> Finding {
     }
     for (member, state) in &evidence.finals {
         // Whose they are is not known.
-        if state.deferred > 0 && !shared {
+        let explained = keys.keys().filter(|key| waits(key, member, state)).count();
+        if state.deferred > explained as u64 && !shared {
             reasons.add(|| {
-                let writes = count(state.deferred as usize, "write");
+                let writes = count(state.deferred as usize - explained, "write");
                 format!("{member} still holds back {writes} stamped in its future")
             });
         }
@@ -75,7 +94,12 @@ pub fn judge(evidence: &Evidence) -> Finding {
         } else {
             format!("digest {}", short(&base.digest))
         };
-        format!("{records} on {nodes}, {digest}")
+        let mut told = format!("{records} on {nodes}, {digest}");
+        if deferred > 0 {
+            let deferred = count(deferred, "difference");
+            told.push_str(&format!("; {deferred} by writes that are not due yet"));
+        }
+        told
     };
     if reasons.found() > 0 {
         return reasons.finding("replicas", Verdict::Fail, summary);
@@ -99,7 +123,28 @@ fn short(digest: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::Run;
+    use super::super::keys::by_key;
     use super::*;
+
+    fn judge(evidence: &Evidence) -> Finding {
+        super::judge(evidence, &by_key(&evidence.attempts))
+    }
+
+    #[test]
+    fn what_is_not_due_yet_is_no_difference() {
+        let (hour, mut run) = (3_600_000.0, Run::new());
+        let ahead = run.create(1, "a", hour);
+        run.on(1, "a", &ahead);
+        run.final_state(2).deferred = 1;
+        run.final_state(3).deferred = 1;
+        let finding = judge(&run.evidence());
+        assert_eq!(finding.verdict, Some(Verdict::Pass), "{finding:?}");
+        assert!(
+            finding
+                .summary
+                .ends_with("2 differences by writes that are not due yet")
+        );
+    }
 
     #[test]
     fn a_record_on_two_of_three_nodes_is_named() {
@@ -176,7 +221,7 @@ mod tests {
     #[test]
     fn a_node_that_could_not_be_read_leaves_the_run_unknown() {
         let mut evidence = Run::new().evidence();
-        evidence.finals.remove(&crate::cluster::Member::Node(3));
+        evidence.finals.remove(&Member::Node(3));
         evidence.unread = vec!["node-3 could not be read: no answer".to_owned()];
         let finding = judge(&evidence);
         assert_eq!(finding.verdict, Some(Verdict::Unknown));

@@ -2,10 +2,12 @@
 //!
 //! GUN's rule is the greatest (state, JSON text). Acknowledged writes are candidates by what
 //! their answers said; a write without an answer widens what is allowed, because it may have
-//! happened at a later state.
+//! happened at a later state. A winner stamped in a node's future is deferred there: until it is
+//! due, the node shows an earlier one.
 
 use std::collections::BTreeSet;
 
+use super::deferred::Clocks;
 use super::keys::KeyHistory;
 use super::reasons::{Reasons, count};
 use super::version::Version;
@@ -15,7 +17,8 @@ use crate::snapshot::Verdict;
 /// Judges every record on every node.
 pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
     let mut reasons = Reasons::default();
-    let (mut judged, mut contested) = (0, 0);
+    let (mut judged, mut contested, mut deferred) = (0, 0, 0);
+    let clocks = Clocks::of(evidence);
     for (key, history) in keys {
         // Where others write too, the winner may be theirs.
         let Some(best) = history.winner().filter(|_| evidence.scope.owns(key)) else {
@@ -25,6 +28,11 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
         contested += usize::from(is_contested(history));
         for (member, state) in &evidence.finals {
             let held = state.records.get(*key).map(Version::from);
+            if clocks.defer(*member, state, best) {
+                // What it may show meanwhile is one of those that are due.
+                deferred += usize::from(held.as_ref() != Some(best));
+                continue;
+            }
             if !may_win(best, held.as_ref(), history) {
                 reasons.add(|| {
                     let shown = describe(held.as_ref());
@@ -36,10 +44,13 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
             }
         }
     }
-    let summary = format!(
+    let mut summary = format!(
         "{} judged, {contested} written by several nodes",
         count(judged, "record")
     );
+    if deferred > 0 {
+        summary.push_str(&format!(", {} deferred", count(deferred, "winner")));
+    }
     reasons.verdict("winner", Verdict::Fail, summary)
 }
 
@@ -149,6 +160,20 @@ mod tests {
         run.unknown(Action::Update, 2, "a", 30.0);
         run.everywhere("a", &held);
         assert_eq!(finding(run).verdict, Some(Verdict::Pass));
+    }
+
+    #[test]
+    fn a_winner_stamped_in_a_nodes_future_is_deferred_there() {
+        let (hour, mut run) = (3_600_000.0, Run::new());
+        let due = run.create(2, "a", 10.0);
+        let ahead = run.update(1, "a", hour);
+        run.everywhere("a", &due);
+        run.on(1, "a", &ahead);
+        run.final_state(2).deferred = 1;
+        run.final_state(3).deferred = 1;
+        let finding = finding(run);
+        assert_eq!(finding.verdict, Some(Verdict::Pass), "{finding:?}");
+        assert!(finding.summary.ends_with("2 winners deferred"));
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(super) enum Command {
     WhoHasNotShown(Goal, Vec<Member>, oneshot::Sender<Vec<Member>>),
     AwaitQuiet(Vec<Member>, oneshot::Sender<()>),
     WhyNotQuiet(Vec<Member>, oneshot::Sender<Option<NotQuiet>>),
+    OwedSince(Duration, Vec<Member>, oneshot::Sender<Option<String>>),
+    UnderWay(oneshot::Sender<u64>),
     Standing(WriteId, oneshot::Sender<Standing>),
     Mark(oneshot::Sender<Mark>),
     Report(Box<Mark>, oneshot::Sender<Report>),
@@ -159,6 +161,12 @@ impl Books {
             Command::AwaitQuiet(observers, reply) => self.waiting.for_quiet(observers, reply),
             Command::WhyNotQuiet(observers, reply) => {
                 let _ = reply.send(NotQuiet::why(&self.ledger, &observers, now));
+            }
+            Command::OwedSince(before, members, reply) => {
+                let _ = reply.send(self.ledger.owed_since(before, &members));
+            }
+            Command::UnderWay(reply) => {
+                let _ = reply.send(self.ledger.user_in_flight() + self.ledger.open_len());
             }
             Command::Standing(id, reply) => {
                 let _ = reply.send(self.ledger.standing(id));

@@ -379,6 +379,27 @@ impl Ledger {
             })
     }
 
+    /// The oldest acked user write intended before `before` at one of `members` that another of
+    /// them has not shown, in words.
+    pub fn owed_since(&self, before: Duration, members: &[Member]) -> Option<String> {
+        let bits = (self.observers.iter().enumerate())
+            .filter(|(_, observer)| members.contains(observer))
+            .fold(0_u64, |bits, (index, _)| bits | 1 << index);
+        let mut old = self.open.range(..(before, WriteId(0)));
+        old.find_map(|(_, id)| {
+            let Entry { intent, seen, .. } = &self.writes[id];
+            let owed = bits & !seen;
+            if intent.class != Class::User || owed == 0 || !members.contains(&intent.origin) {
+                return None;
+            }
+            let who = self.observers[owed.trailing_zeros() as usize];
+            Some(format!(
+                "{who} has not shown {} of {}",
+                intent.key, intent.origin
+            ))
+        })
+    }
+
     /// Counts of one class of writes.
     pub fn counts(&self, class: Class) -> Tally {
         match class {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Figures, Report};
+use crate::check::convergence::{Recovered, Recovery};
 use crate::snapshot::Verdict;
 
 /// Reasons shown of each checker; the others are in `report.json`.
@@ -20,6 +21,7 @@ pub fn print(report: &Report) -> String {
     head(report, &mut text);
     metrics(report, &mut text);
     latency(report, &mut text);
+    convergence(report, &mut text);
     faults(report, &mut text);
     findings(report, &mut text);
     for note in &report.notes {
@@ -150,6 +152,22 @@ fn row(name: &str, figures: &Figures, text: &mut String) {
         at(figures.p99_ms),
         at(figures.max_ms)
     );
+}
+
+fn convergence(report: &Report, text: &mut String) {
+    let agreement = &report.convergence;
+    for Recovery { after, ended, .. } in agreement.recoveries.iter().take(FAULTS_SHOWN) {
+        let told = match ended {
+            Recovered::Within(took) => format!("agreed in {}", millis(took.as_secs_f64() * 1e3)),
+            Recovered::Interrupted(by) => format!("not measured: {by} came before agreement"),
+            Recovered::Not(why) => format!("did not agree: {}", shortened(why)),
+        };
+        let _ = writeln!(text, "  after {after}: {told}");
+    }
+    let more = agreement.recoveries.len().saturating_sub(FAULTS_SHOWN);
+    if more > 0 {
+        let _ = writeln!(text, "  … {more} more in report.json");
+    }
 }
 
 fn faults(report: &Report, text: &mut String) {

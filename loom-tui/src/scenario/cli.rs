@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use loom_node::Plant;
@@ -13,6 +13,7 @@ use super::rig::{Fresh, PLANTED_IN, Rig};
 use super::runner::{Play, play};
 use super::story::{Lines, Listen};
 use super::{Scenario, catalogue, engine, find};
+use crate::cli::quantity;
 use crate::cli::{CliError, Exit, asked_to_end, say};
 use crate::cluster::Member;
 use crate::cluster::local::{Durability, NODES_MAX};
@@ -66,6 +67,10 @@ pub struct RunArgs {
     /// What an acknowledged write survives: a power cut, a killed process, or nothing
     #[arg(long, value_enum, default_value_t, conflicts_with = "attach")]
     durability: Durability,
+
+    /// How long the nodes may take to agree after each heal and start, and at the end
+    #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = quantity::duration)]
+    converge_within: Duration,
 
     /// Where to keep what happened: one folder per run, and `latest`
     #[arg(long, default_value = "runs", value_name = "DIR")]
@@ -250,6 +255,7 @@ impl RunArgs {
             folder: &folder,
             story,
             cancel: cancel.clone(),
+            converge_within: self.converge_within,
         })
         .await;
         // Of an attached cluster, only the faults made here end.

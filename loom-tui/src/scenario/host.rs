@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::params::Sets;
+use super::recovery::Recoveries;
 use super::story::Listen;
 use super::trouble::{Trouble, place};
 use crate::check::{Claims, Comparison, Expectation, Threshold};
@@ -54,6 +55,8 @@ pub struct Host {
     pub shared: bool,
     /// What the script said so far.
     pub said: Said,
+    /// How long the cluster took to agree after each heal and start.
+    pub recoveries: Recoveries,
     known: Mutex<BTreeMap<String, Known>>,
     ids: AtomicU64,
     steps: AtomicU32,
@@ -122,7 +125,9 @@ pub struct Parts {
 impl Host {
     /// A host for one run; called within the runtime it is to use.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let backend = Arc::clone(&parts.backend);
         Arc::new(Self {
+            recoveries: Recoveries::new(backend, parts.probe.clone(), parts.shared),
             runtime: Handle::current(),
             backend: parts.backend,
             probe: parts.probe,
@@ -260,6 +265,7 @@ impl Host {
             return Err(Trouble::Cancelled);
         }
         self.story.note(&what);
+        self.recoveries.begins(action, &what);
         // Carried through even when the run is stopped: half a fault could not be mended. Backends
         // are bounded in time.
         let done = self.runtime.block_on(async {
@@ -267,6 +273,10 @@ impl Host {
             let done = work.await;
             let error = done.as_ref().err().map(ToString::to_string);
             injecting.done(error).await;
+            if done.is_ok() {
+                self.recoveries
+                    .done(action, &what, self.recorder.epoch().elapsed());
+            }
             done
         });
         done.map_err(|error| match error.refused {

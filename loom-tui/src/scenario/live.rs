@@ -8,6 +8,7 @@ use super::params::Sets;
 use super::runner::{Play, play};
 use super::story::Listen;
 use super::{catalogue, find};
+use crate::check::convergence::LIMIT_DEFAULT;
 use crate::cluster::RigError;
 use crate::engine::{Progress, RunEnd, ScenarioContext, ScenarioInfo, ScenarioRunner};
 use crate::report::Setting;
@@ -68,6 +69,7 @@ impl ScenarioRunner for LiveScenarios {
             folder: &folder,
             story: Arc::new(Told(context.progress)),
             cancel: context.cancel,
+            converge_within: LIMIT_DEFAULT,
         })
         .await?;
         Ok(RunEnd {

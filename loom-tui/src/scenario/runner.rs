@@ -8,10 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::host::{Host, Parts};
 use super::params::Sets;
+use super::settle::Settled;
 use super::story::Listen;
 use super::trouble::Ending;
 use super::witness::Witness;
 use super::{Scenario, engine, rig, settle};
+use crate::check::convergence::{Convergence, Recovered, Recovery};
 use crate::check::{self, Evidence, Scope, Stopped};
 use crate::cluster::{ClusterBackend, RigError};
 use crate::history::attempts;
@@ -46,6 +48,8 @@ pub struct Play<'a> {
     pub story: Arc<dyn Listen>,
     /// Ends the run early.
     pub cancel: CancellationToken,
+    /// How long agreement may take after each heal and start, and at the end.
+    pub converge_within: Duration,
 }
 
 /// Plays it. The cluster is mended afterwards, and the report is in the folder.
@@ -55,7 +59,7 @@ pub struct Play<'a> {
 /// When the rig broke: there is evidence in the folder, and no verdict.
 pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
     let started = SystemTime::now();
-    let begun = Instant::now();
+    let (begun, epoch_ms) = (Instant::now(), settle::wall_ms());
     let Play {
         scenario,
         sets,
@@ -94,7 +98,6 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         Err(error) => Err(Ending::Rig(error)),
     };
     let (mut claims, metrics, notes) = host.said.all();
-    drop(host);
     let mut broke = None;
     match ended {
         Ok(()) => {}
@@ -114,12 +117,37 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         settle::SETTLE_WITHIN
     };
     let broke = broke.or(mended.err());
-    let not_quiet = match broke {
-        None => settle::await_quiet(probe, play.shared, within).await,
-        Some(_) => None,
+    let judged_late = (&mark, play.converge_within);
+    let mended_at = recorder.epoch().elapsed();
+    let mut settled = match broke {
+        None => settle::await_quiet(probe, play.shared, within, judged_late).await,
+        Some(_) => Settled::default(),
     };
-    if let Some(busy) = &not_quiet {
+    let is_quiet = settled.not_quiet.is_none();
+    let mut recoveries = host.recoveries.finish(is_quiet).await;
+    drop(host);
+    let mut before_poke = None;
+    if let Some(busy) = settled.not_quiet.take() {
         play.story.note(&format!("not quiet {busy}"));
+        if !play.cancel.is_cancelled() {
+            play.story.note("poking every node with one write");
+            before_poke = Some(settle::read_all(probe).await.0);
+            settle::poke(probe, &recorder, &prefix).await;
+            let poked = settle::await_quiet(probe, play.shared, within, judged_late).await;
+            settled.not_quiet = poked.not_quiet;
+        }
+        recoveries.push(Recovery {
+            after: "the script's end".to_owned(),
+            at_ms: mended_at.as_secs_f64() * 1_000.0,
+            ended: Recovered::Not(busy.clone()),
+        });
+        settled.not_quiet.get_or_insert(busy);
+    } else if broke.is_none() {
+        recoveries.push(Recovery {
+            after: "the script's end".to_owned(),
+            at_ms: mended_at.as_secs_f64() * 1_000.0,
+            ended: Recovered::Within(settled.took),
+        });
     }
     let measured = probe.report(&mark).await;
     let log = probe.interval_log(&mark).await;
@@ -145,7 +173,16 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         claims,
         crashes: heard.crashes,
         events_missed: heard.missed,
-        not_quiet,
+        not_quiet: settled.not_quiet,
+        convergence: Convergence {
+            recoveries,
+            limit: play.converge_within,
+            late: (settled.late.into_iter())
+                .map(|unseen| (unseen.key, unseen.missing))
+                .collect(),
+            before_poke,
+        },
+        epoch_ms,
         overflow: measured.is_incomplete(),
     };
     let findings = check::judge(&judged);
@@ -169,6 +206,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         expectations: Expectations::of(&judged.claims.expectations),
         gates: judged.claims.gates.clone(),
         metrics,
+        convergence: report::convergence(&judged.convergence),
         latency: report::latency(&measured),
         operations: report::operations(&judged.attempts),
         faults: fault_lines(&ops),

@@ -6,16 +6,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::join_all;
 
+use super::host;
 use crate::check::FinalState;
 use crate::check::version::Held;
-use crate::client::{Digest, EdgeFilter, Outcome, VertexFilter};
+use crate::client::{Digest, EdgeFilter, NewVertex, Outcome, VertexFilter, WriteOp};
 use crate::cluster::{ClusterBackend, Life, Member, RigError};
+use crate::history::recorder::Asked;
 use crate::history::{Action, Recorder};
-use crate::probe::Probe;
+use crate::probe::{Mark, Probe, Unseen};
 
 /// How long a healed cluster may take to agree.
 pub const SETTLE_WITHIN: Duration = Duration::from_secs(60);
@@ -34,13 +36,26 @@ const READS_MAX: usize = 5;
 pub struct Digests(BTreeMap<Member, Digest>);
 
 impl Digests {
+    /// Whether somebody waits for its clock before it applies a write.
+    fn wait_for_clocks(&self) -> bool {
+        self.0.values().any(|digest| digest.deferred > 0)
+    }
+
     /// Whether all hold the same and hold nothing back.
     pub fn are_equal(&self) -> bool {
         let distinct: BTreeSet<_> = self.0.values().map(|digest| &digest.digest).collect();
         distinct.len() <= 1 && self.0.values().all(|digest| digest.deferred == 0)
     }
 
-    fn difference(&self) -> String {
+    /// By how many records the fullest and the emptiest differ.
+    pub fn spread(&self) -> u64 {
+        let sizes = self.0.values().map(|digest| digest.nodes + digest.edges);
+        let (least, most) = (sizes.clone().min(), sizes.max());
+        most.unwrap_or(0) - least.unwrap_or(0)
+    }
+
+    /// How they differ, in words.
+    pub fn difference(&self) -> String {
         let nodes: Vec<_> = self
             .0
             .iter()
@@ -140,11 +155,31 @@ pub async fn mend(backend: &Arc<dyn ClusterBackend>, recorder: &Recorder) -> Res
     Ok(())
 }
 
-/// Waits until a mended cluster is quiet, or nothing moves in it any more. Returns why it is not.
+/// What a mended cluster came to by itself.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// Why it is not quiet; `None` when it is.
+    pub not_quiet: Option<String>,
+    /// How long that was waited for.
+    pub took: Duration,
+    /// What had not arrived yet when it became late.
+    pub late: Vec<Unseen>,
+}
+
+/// Waits until a mended cluster is quiet, or nothing moves in it any more.
 ///
 /// Where others write too (`shared`), what moves may be theirs: once every write that is followed
-/// has been shown everywhere, their motion is not waited for.
-pub async fn await_quiet(probe: &Probe, shared: bool, within: Duration) -> Option<String> {
+/// has been shown everywhere, their motion is not waited for. Writes that wait for a node's clock
+/// move when they are due, so that stillness means nothing while there are any.
+///
+/// What was written since `mark` and is still missing after `late_after` is noted as late.
+pub async fn await_quiet(
+    probe: &Probe,
+    shared: bool,
+    within: Duration,
+    (mark, late_after): (&Mark, Duration),
+) -> Settled {
+    let mut late: Option<Vec<Unseen>> = None;
     let members = probe.members();
     let begun = Instant::now();
     let mut moved = begun;
@@ -154,13 +189,25 @@ pub async fn await_quiet(probe: &Probe, shared: bool, within: Duration) -> Optio
         let seen = digests(probe, members).await;
         let equal = seen.as_ref().is_ok_and(Digests::are_equal);
         if equal && busy.is_none() {
-            return None;
+            return Settled {
+                not_quiet: None,
+                took: begun.elapsed(),
+                late: late.unwrap_or_default(),
+            };
+        }
+        if late.is_none() && begun.elapsed() >= late_after {
+            let unseen = probe.report(mark).await.unseen;
+            late = Some(unseen);
         }
         let of_others = shared && busy.is_none() && seen.is_ok();
         if last.as_ref() != Some(&seen) && !of_others {
             moved = Instant::now();
         }
-        let patience = if equal { LOST_AFTER } else { STUCK_AFTER };
+        let patience = match &seen {
+            _ if equal => LOST_AFTER,
+            Ok(digests) if digests.wait_for_clocks() => within,
+            _ => STUCK_AFTER,
+        };
         if moved.elapsed() >= patience || begun.elapsed() >= within {
             let mut why: Vec<String> = busy.iter().map(ToString::to_string).collect();
             match seen {
@@ -168,12 +215,43 @@ pub async fn await_quiet(probe: &Probe, shared: bool, within: Duration) -> Optio
                 Ok(_) => {}
                 Err(silent) => why.push(silent),
             }
-            let waited = begun.elapsed().as_secs_f64();
-            return Some(format!("after {waited:.1} s: {}", why.join("; ")));
+            let took = begun.elapsed();
+            let waited = took.as_secs_f64();
+            return Settled {
+                not_quiet: Some(format!("after {waited:.1} s: {}", why.join("; "))),
+                took,
+                late: late.unwrap_or_default(),
+            };
         }
         last = Some(seen);
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Makes one write on each node and records it: what only moves when it is nudged moves then.
+pub async fn poke(probe: &Probe, recorder: &Recorder, prefix: &str) {
+    let pokes = probe.members().iter().map(|member| async move {
+        let op = WriteOp::CreateVertex(NewVertex {
+            id: Some(format!("{prefix}poke-{member}")),
+            kind: Some("custom".to_owned()),
+            ..NewVertex::default()
+        });
+        let asked = Asked {
+            action: Action::Create,
+            node: *member,
+            key: op.key(),
+            value: host::asked(&op),
+        };
+        let worker = recorder.worker();
+        let pending = recorder.begin(&worker, asked).await;
+        let sent = probe.write(*member, op, probe.clock().now()).await;
+        match sent.outcome {
+            Outcome::Ok(written) => pending.ok(written.record, Some(written.state.0)).await,
+            Outcome::Fail(refusal) => pending.fail(refusal.to_string()).await,
+            Outcome::Info(why) => pending.info(why).await,
+        }
+    });
+    join_all(pokes).await;
 }
 
 /// Everything every node holds, and who could not be read and why.
@@ -199,6 +277,7 @@ async fn read(probe: &Probe, member: Member) -> Result<FinalState, String> {
     let client = probe.client(member).ok_or("it is not watched")?;
     let mut reads = 0;
     loop {
+        let read_at_ms = wall_ms();
         let before = said(client.digest().await)?;
         let vertices = said(client.vertices_shown(&VertexFilter::default()).await)?;
         let edges = said(client.edges_shown(&EdgeFilter::default()).await)?;
@@ -221,8 +300,15 @@ async fn read(probe: &Probe, member: Member) -> Result<FinalState, String> {
             records: records.collect(),
             deferred: after.deferred,
             moving,
+            read_at_ms,
         });
     }
+}
+
+/// The wall clock here, in milliseconds since the Unix epoch.
+pub fn wall_ms() -> f64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0.0, |since| since.as_secs_f64() * 1_000.0)
 }
 
 fn said<T>(outcome: Outcome<T>) -> Result<T, String> {

@@ -91,16 +91,28 @@ read in full, and these checkers judge the history against what the nodes hold:
 | Checker | Fails when |
 |---|---|
 | `claims` | an expectation or threshold of the script does not hold |
-| `acked_lost` | a write that was acknowledged is missing on any node |
+| `acked_lost` | a write that was acknowledged is missing on any node, and is due there |
+| `convergence` | after a heal, a start or the script's end the nodes did not agree by themselves within `--converge-within` (30 s) |
 | `replicas` | nodes differ in digest or records |
 | `winner` | a record is not the one GUN's conflict rule picks among those written |
+| `read_your_writes` | a client read something older from a node than it had written to it |
+| `monotonic_reads` | a client read something older from a node than it had read from it |
 | `invented` | a record or value is there that nobody wrote |
 | `refused_seen` | a write that was refused is there all the same |
 | `crashes` | a member ended and nobody asked for it |
 
 `stats` and `gates` can make a run *unknown*: no operation of some kind ever succeeded, nothing was
 measured, or nothing was written while a fault lasted. A run that measured nothing never passes.
-A write that got no answer is unknown, not failed: it may be there or not.
+A write that got no answer is unknown, not failed: it may be there or not. A checker that had
+nothing to look at (`-`: no client read what it wrote) takes no part in the verdict.
+
+**How the end is judged.** Quiet is observed, not slept for: nothing under way, every acknowledged
+write shown by every node, equal digests. When something is missing and nothing has moved for 12 s,
+or after 60 s, every node is *poked* with one write, and each copy of an acknowledged write is
+*converged* (it arrived by itself, in time), *slow* (by itself, but later than `--converge-within`),
+*stuck until nudged* (only after the poke), *lost* (never), or *deferred*: stamped in its node's
+future, held back by GUN's rule, with a due time. Slow, stuck and lost fail the run; deferred does
+not, as long as the node says that it holds back as many.
 
 The verdict is the worst of all. Exit codes: 0 pass, 1 fail, 2 unknown, 254 bad arguments or a
 mistake in the script, 255 the rig broke.
