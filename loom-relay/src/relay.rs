@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::{Mono, Now};
 use crate::machine::{Effect, Input, Machine};
-use crate::mesh::{Counters, DeferredView, LinkView, Mesh};
+use crate::mesh::{Counters, DeferredView, LinkView, Mesh, QueueView};
 
 /// A [`Mesh`] that can be asked for its status.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Status {
     pub deferred: DeferredView,
     /// Message ids remembered.
     pub remembered: usize,
+    /// Every queue of the mesh.
+    pub queues: Vec<QueueView>,
     /// Links, by number.
     pub links: Vec<LinkView>,
     /// Totals since the start.
@@ -52,6 +54,7 @@ impl Relay {
             fields: graph.len(),
             deferred: self.mesh.deferred(),
             remembered: self.mesh.remembered(),
+            queues: self.mesh.queues(),
             links: self.mesh.links().collect(),
             counters: *self.mesh.counters(),
         }

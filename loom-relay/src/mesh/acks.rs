@@ -8,7 +8,7 @@ use crate::wire::Id;
 
 /// Most acknowledgements that wait. A store that is this far behind has stopped; puts are still
 /// merged and passed on, only their writers are not told.
-const WAITING_MAX: usize = 1 << 16;
+pub(super) const WAITING_MAX: usize = 1 << 16;
 
 /// Commits issued, and who is told when they are done.
 #[derive(Debug, Default)]
@@ -47,6 +47,10 @@ impl Acks {
             .partition_point(|(after, ..)| *after <= self.done);
         let ready = self.waiting.drain(..ready);
         ready.map(|(_, peer, put)| (peer, put)).collect()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(super) fn forget(&mut self, peer: PeerId) {

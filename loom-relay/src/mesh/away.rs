@@ -10,10 +10,10 @@ use std::sync::Arc;
 use crate::model::Soul;
 
 /// Most clients remembered; the one that left first is forgotten first.
-const CLIENTS_MAX: usize = 1_024;
+pub(super) const CLIENTS_MAX: usize = 1_024;
 
 /// Most souls remembered, over all clients.
-const SOULS_MAX: usize = 16_384;
+pub(super) const SOULS_MAX: usize = 16_384;
 
 /// Clients that are away, by the name they give themselves, which lives as long as their process.
 #[derive(Debug, Default)]
@@ -51,6 +51,16 @@ impl Away {
         self.left.retain(|left| **left != *pid);
         self.souls -= wrote.len();
         wrote
+    }
+
+    /// How many clients are away.
+    pub(super) fn clients(&self) -> usize {
+        self.left.len()
+    }
+
+    /// How many souls are remembered of them.
+    pub(super) fn souls(&self) -> usize {
+        self.souls
     }
 }
 

@@ -179,6 +179,10 @@ impl Deferred {
         self.due
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.total.bytes
+    }
+
     pub(super) fn view(&self) -> DeferredView {
         DeferredView {
             count: self.waiting.len(),

@@ -6,7 +6,7 @@ use crate::wire::{Dam, Hello, Id, encode};
 
 use super::seen::Origin;
 use super::turn::Turn;
-use super::{Interest, Kind, Mesh};
+use super::{Interest, Kind, Mesh, Timer};
 
 /// Most souls asked of a gun.js relay when it is dialled.
 const ASKED_MAX: usize = 1_024;
@@ -57,9 +57,15 @@ impl Mesh {
             let is_news = !link.is_loom();
             link.kind = Kind::Loom;
             link.version = hello.loom;
-            // A slow link may have been taken for gun.js: from here on it is asked, not told.
-            link.parcels.clear();
-            if is_news && link.asks() {
+            let asks = link.asks();
+            if is_news {
+                // A slow link may have been taken for gun.js: from here on it is asked, not told.
+                // With the timer, or every greeting would add one that hurries the answers after it.
+                link.parcels.clear();
+                self.timers
+                    .retain(|(_, of, timer)| *of != from || *timer != Timer::Parcel);
+            }
+            if is_news && asks {
                 self.start_sync(from, turn);
             }
             return;

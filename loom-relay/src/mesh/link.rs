@@ -15,7 +15,7 @@ use super::sync::{Sync, SyncView};
 pub(super) const PULLED_MAX: usize = 4_096;
 
 /// Most souls remembered of those a peer writes; see [`super::away`].
-const WRITTEN_MAX: usize = 256;
+pub(super) const WRITTEN_MAX: usize = 256;
 
 /// Most answers being sent piecemeal per link; a peer that asks for more is told so.
 pub(super) const PARCELS_MAX: usize = 1_024;

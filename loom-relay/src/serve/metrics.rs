@@ -65,6 +65,14 @@ pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Un
         "Of these, those that held the same when last compared.",
         agree.count(),
     );
+    let queues = status.queues.iter();
+    let queues: Vec<_> = queues.map(|it| (it.name, it.len as f64)).collect();
+    page.labelled_gauge(
+        "loom_relay_mesh_queue_len",
+        "How full each queue of the mesh is; of those that every link has, the fullest.",
+        "queue",
+        &queues,
+    );
     page.process();
     app.hub.stats().expose("loom_relay", &mut page);
     for (name, help, value) in status.counters.entries() {
