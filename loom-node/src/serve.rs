@@ -5,7 +5,6 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use axum::serve::ListenerExt as _;
 use loom_relay::config::StoreConfig;
 use loom_relay::driver::{self, DriverError};
 use loom_relay::graph::Held;
@@ -21,6 +20,10 @@ use crate::rest::{self, App, AppConfig};
 
 /// How long requests in flight may take once the node is to stop.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long nothing may move on a connection: longer than the longest heartbeat that the change
+/// feed can be asked for.
+const IDLE_MAX: Duration = Duration::from_secs(660);
 
 /// Why a node could not serve, or stopped serving.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +80,7 @@ pub async fn serve(
         hub.dial(peer);
     }
 
+    let listener = hub.listen(listener, IDLE_MAX);
     let stop = watch::Sender::new(false);
     let app = App::new(AppConfig {
         hub,
@@ -86,12 +90,6 @@ pub async fn serve(
         ping_timeout,
         durability,
         stop: stop.clone(),
-    });
-    // axum leaves Nagle's algorithm on: a small answer would wait for the last one to be confirmed.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
     });
     let mut stopped = stop.subscribe();
     let server = axum::serve(listener, rest::router(app)).with_graceful_shutdown(stopping(&stop));

@@ -53,6 +53,9 @@ pub struct DriverConfig {
     pub queue_bytes_max: usize,
     /// Accepted links open at once.
     pub links_max: usize,
+    /// Accepted connections open at once besides as many links: requests, and peers that are about
+    /// to hear that there is no room for another link.
+    pub other_connections_max: usize,
     /// A ping goes out this often.
     pub ping_interval: Duration,
     /// A link that was silent, or could not send a byte, for this long is dead.
@@ -73,6 +76,7 @@ impl Default for DriverConfig {
             frame_bytes_max: 32 << 20,
             queue_bytes_max: 16 << 20,
             links_max: 1024,
+            other_connections_max: 256,
             ping_interval: ping_interval(PING_TIMEOUT),
             ping_timeout: PING_TIMEOUT,
             dial_timeout: Duration::from_secs(2),

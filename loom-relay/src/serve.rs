@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{RelayConfig, StoreConfig};
-use crate::driver::{self, Caller, DriverError, MeteredListener};
+use crate::driver::{self, Caller, DriverError};
 use crate::graph::Held;
 use crate::mesh::{Mesh, MeshConfig};
 use crate::relay::Relay;
@@ -65,6 +65,7 @@ pub async fn serve(
     for peer in config.peers {
         hub.dial(peer);
     }
+    let listener = hub.listen(listener, IDLE_MAX);
     let app = App {
         hub,
         durability,
@@ -72,8 +73,8 @@ pub async fn serve(
     };
     let app = http::router(app).into_make_service_with_connect_info::<Caller>();
     let stopping = CancellationToken::new();
-    let serving = axum::serve(MeteredListener::new(listener), app)
-        .with_graceful_shutdown(stopping.clone().cancelled_owned());
+    let serving =
+        axum::serve(listener, app).with_graceful_shutdown(stopping.clone().cancelled_owned());
     let serving = tokio::spawn(serving.into_future());
     tracing::info!(%address, "relay listening");
 
@@ -109,5 +110,8 @@ fn open(config: &StoreConfig) -> Result<(Held, Option<Box<dyn Store>>), StoreErr
     );
     Ok((held, Some(Box::new(store))))
 }
+
+/// Nobody needs longer than this to ask for a websocket, or for a page.
+const IDLE_MAX: Duration = Duration::from_secs(30);
 
 const REQUESTS_WAIT: Duration = Duration::from_secs(2);

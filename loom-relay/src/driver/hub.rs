@@ -15,12 +15,13 @@ use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::accept::Caller;
+use super::accept::{Caller, MeteredListener};
 use super::conn::Ended;
 use super::meter::Meter;
 use super::socket::{self, Socket};
@@ -123,6 +124,17 @@ impl<C> Hub<C> {
         self.links.tasks.spawn(keeping);
     }
 
+    /// Accepts on `listener` for a server, within this driver's bound; see [`MeteredListener`]
+    /// about `idle_max`.
+    pub fn listen(&self, listener: TcpListener, idle_max: Duration) -> MeteredListener {
+        let config = &self.links.config;
+        let connections_max = config
+            .links_max
+            .saturating_add(config.other_connections_max);
+        let stats = Arc::clone(&self.links.stats);
+        MeteredListener::new(listener, connections_max, idle_max, stats)
+    }
+
     /// Answers a request for a websocket: upgrades it to a link, or refuses with 503 when as many
     /// as allowed are open.
     pub fn upgrade(&self, caller: Caller, upgrade: WebSocketUpgrade) -> Response {
@@ -196,6 +208,7 @@ impl Links {
 
     async fn accepted(self, socket: WebSocket, caller: Caller, room: OwnedSemaphorePermit) {
         let Caller { address, meter } = caller;
+        meter.is_link();
         self.stats.accepted.up();
         let socket = Socket::Accepted(Box::new(socket));
         let far = address.to_string().into();

@@ -8,10 +8,14 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Sleep;
+
+use super::Stats;
 
 /// What one socket did, readable while it is in use.
 #[derive(Clone, Debug)]
@@ -28,6 +32,8 @@ struct Readings {
     paused: AtomicBool,
     read_bytes: AtomicU64,
     written_bytes: AtomicU64,
+    /// It has become a link, which is watched by its pings.
+    link: AtomicBool,
 }
 
 impl Meter {
@@ -40,6 +46,7 @@ impl Meter {
             paused: AtomicBool::new(false),
             read_bytes: AtomicU64::new(0),
             written_bytes: AtomicU64::new(0),
+            link: AtomicBool::new(false),
         }))
     }
 
@@ -73,6 +80,11 @@ impl Meter {
     pub(super) fn resume(&self) {
         self.0.read_at_us.store(self.now_us(), Relaxed);
         self.0.paused.store(false, Relaxed);
+    }
+
+    /// From here on the socket is a link.
+    pub(super) fn is_link(&self) {
+        self.0.link.store(true, Relaxed);
     }
 
     /// Bytes read so far, framing included.
@@ -118,6 +130,48 @@ impl Meter {
 pub struct Metered<S> {
     socket: S,
     meter: Meter,
+    /// Until it is a link, and only if it was accepted.
+    idle: Option<Idle>,
+    /// Its place among the connections open at once.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Ends a connection on which nothing moves.
+#[derive(Debug)]
+pub(super) struct Idle {
+    timer: Pin<Box<Sleep>>,
+    max: Duration,
+    /// Bytes either way when the timer was set.
+    moved_bytes: u64,
+    stats: Arc<Stats>,
+}
+
+impl Idle {
+    pub(super) fn new(max: Duration, stats: Arc<Stats>) -> Self {
+        Self {
+            timer: Box::pin(tokio::time::sleep(max)),
+            max,
+            moved_bytes: 0,
+            stats,
+        }
+    }
+
+    /// Whether nothing has moved for too long.
+    fn poll(&mut self, meter: &Meter, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            ready!(self.timer.as_mut().poll(cx));
+            let moved_bytes = meter.read_bytes() + meter.written_bytes();
+            if moved_bytes == self.moved_bytes {
+                self.stats.connections_idle.up();
+                let error = "no byte moved for too long";
+                return Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, error));
+            }
+            self.moved_bytes = moved_bytes;
+            self.timer
+                .as_mut()
+                .reset(tokio::time::Instant::now() + self.max);
+        }
+    }
 }
 
 impl<S> Metered<S> {
@@ -125,6 +179,17 @@ impl<S> Metered<S> {
         Self {
             socket,
             meter: Meter::start(),
+            idle: None,
+            _room: None,
+        }
+    }
+
+    /// One that was accepted: it ends when it does nothing, and gives back its room with its end.
+    pub(super) fn accepted(socket: S, idle: Idle, room: OwnedSemaphorePermit) -> Self {
+        Self {
+            idle: Some(idle),
+            _room: Some(room),
+            ..Self::new(socket)
         }
     }
 
@@ -149,6 +214,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         let read = into.filled().len() - before;
         if read > 0 {
             self.meter.heard(read);
+        }
+        if polled.is_pending() {
+            return self.poll_idle(cx).map(Err);
         }
         polled
     }
@@ -189,6 +257,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
 }
 
 impl<S> Metered<S> {
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        match &mut self.idle {
+            Some(_) if self.meter.0.link.load(Relaxed) => self.idle = None,
+            Some(idle) => return idle.poll(&self.meter, cx),
+            None => {}
+        }
+        Poll::Pending
+    }
+
     fn note(&self, polled: &Poll<io::Result<usize>>) {
         match polled {
             Poll::Ready(Ok(bytes)) => self.meter.wrote(*bytes),

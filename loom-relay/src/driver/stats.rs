@@ -12,6 +12,12 @@ pub struct Stats {
     pub accepted: Counter,
     /// Connections refused because as many as allowed were open.
     pub refused: Counter,
+    /// Connections closed at once because as many as allowed were open, links or not.
+    pub connections_refused: Counter,
+    /// Connections ended because they became no link and nothing moved on them.
+    pub connections_idle: Counter,
+    /// Times the system had no connection to give, as without file descriptors.
+    pub accept_failures: Counter,
     /// Attempts to dial a peer.
     pub dials: Counter,
     /// Attempts that did not become a link.
@@ -55,6 +61,21 @@ impl Stats {
             "links_refused",
             "Connections refused because as many as allowed were open.",
             &self.refused,
+        );
+        counter(
+            "connections_refused",
+            "Connections closed at once because as many as allowed were open.",
+            &self.connections_refused,
+        );
+        counter(
+            "connections_idle",
+            "Connections ended because nothing moved on them.",
+            &self.connections_idle,
+        );
+        counter(
+            "accept_failures",
+            "Times the system had no connection to give.",
+            &self.accept_failures,
         );
         counter("dials", "Attempts to dial a peer.", &self.dials);
         counter(

@@ -10,7 +10,7 @@ use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
 use axum::routing::any;
 use bytes::Bytes;
 use loom_relay::clock::{Mono, Now};
-use loom_relay::driver::{self, Caller, Driver, DriverConfig, Hub, MeteredListener};
+use loom_relay::driver::{self, Caller, Driver, DriverConfig, Hub};
 use loom_relay::machine::{Commit, Effect, Input, Machine, Side};
 use loom_relay::model::{Cell, Change, PeerId, Stamp, Value, Write};
 use loom_relay::store::Store;
@@ -181,11 +181,12 @@ impl Rig {
     pub(crate) async fn serve(&self) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let listener = self.hub.listen(listener, Duration::from_secs(30));
         let app = Router::new()
             .route("/gun", any(upgrade))
             .with_state(self.hub.clone())
             .into_make_service_with_connect_info::<Caller>();
-        let serving = axum::serve(MeteredListener::new(listener), app);
+        let serving = axum::serve(listener, app);
         tokio::spawn(async move { serving.await });
         address
     }
