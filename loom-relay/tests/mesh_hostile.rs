@@ -270,3 +270,20 @@ fn a_loom_peer_that_breaks_the_rules_of_a_pull_ends_it() {
     assert!(net.heard(loom).is_empty());
     assert_eq!(net.members[0].mesh.counters().syncs_failed, 1);
 }
+
+#[test]
+fn a_link_that_is_hung_up_on_is_not_told_that_its_put_is_kept() {
+    let mut net = Net::new([relay()]);
+    let itself = net.client(0);
+    net.heard(itself);
+    let put = put("p", "s", "f", 1.0, "1");
+    let pid = net.members[0].mesh.pid().to_owned();
+    net.say(
+        itself,
+        format!(r##"[{put},{{"#":"h","@":"x","dam":"?","pid":"{pid}"}}]"##),
+    );
+    assert_eq!(net.members[0].hung_up, [itself.theirs.1]);
+    assert_eq!(net.members[0].mesh.graph().len(), 1, "the put is kept");
+    assert!(net.heard(itself).is_empty());
+    assert_eq!(net.members[0].mesh.counters().acks_out, 0);
+}

@@ -88,6 +88,10 @@ impl Mesh {
             commit
         });
         for (peer, put) in std::mem::take(&mut turn.acks) {
+            // It may have been hung up on after the put, in the same frame.
+            if !self.links.contains_key(&peer) {
+                continue;
+            }
             if !self.acks.must_wait() {
                 self.counters.acks_out += 1;
                 let ack = encode::ack(&self.ids.next(), &put);
