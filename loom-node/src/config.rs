@@ -48,6 +48,11 @@ pub struct NodeArgs {
     #[arg(long, env = "LEGACY_INDEX", value_parser = FalseyValueParser::new())]
     pub legacy_index: bool,
 
+    /// Check signatures of user souls (SEA) and refuse what their owners did not sign; what a data
+    /// directory holds from before is not checked again
+    #[arg(long, env = "VERIFY_SEA", value_parser = FalseyValueParser::new())]
+    pub verify_sea: bool,
+
     /// How long a link may be silent before it counts as cut, such as 5s or 800ms
     #[arg(long, env = "PING_TIMEOUT", default_value = "5s", value_parser = duration, value_name = "TIME")]
     pub ping_timeout: Duration,
@@ -75,6 +80,8 @@ pub struct NodeConfig {
     pub driver: DriverConfig,
     /// Also write LoomDB's index souls.
     pub legacy_index: bool,
+    /// Whether signatures of user souls are checked.
+    pub verify_sea: bool,
     /// How much the change feed remembers.
     pub feed: Limits,
     /// A fault to be found; see [`Plant`].
@@ -131,6 +138,7 @@ impl NodeArgs {
                 ..DriverConfig::with_ping_timeout(self.ping_timeout)
             },
             legacy_index: self.legacy_index,
+            verify_sea: self.verify_sea,
             ..NodeConfig::new(node_id)
         })
     }
@@ -148,6 +156,7 @@ impl NodeConfig {
                 ..DriverConfig::default()
             },
             legacy_index: false,
+            verify_sea: false,
             feed: Limits::default(),
             plant: None,
         }

@@ -39,6 +39,8 @@ pub struct ReplicaConfig {
     pub node_id: Arc<str>,
     /// Also write the index souls that original LoomDB nodes answer filtered queries from.
     pub legacy_index: bool,
+    /// Check signatures of user souls, and refuse what their owners did not sign.
+    pub verify_sea: bool,
     /// How much the change feed remembers.
     pub feed: Limits,
     /// A fault to be found.
@@ -97,7 +99,11 @@ impl Replica {
         let mut rng = StdRng::seed_from_u64(config.seed);
         let souls = Table::ALL.iter().map(|table| table.soul());
         let interest = souls.chain([CANARY_SOUL]).map(Into::into).collect();
-        let mesh = Mesh::new(MeshConfig::node(interest), held, rng.random());
+        let mesh_config = MeshConfig {
+            verifies_sea: config.verify_sea,
+            ..MeshConfig::node(interest)
+        };
+        let mesh = Mesh::new(mesh_config, held, rng.random());
         let mut replica = Self {
             feed: Feed::new(rng.random(), config.feed),
             saboteur: config.plant.map(Saboteur::new),

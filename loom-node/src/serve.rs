@@ -66,6 +66,7 @@ pub async fn serve(
         ReplicaConfig {
             node_id: config.node_id.as_str().into(),
             legacy_index: config.legacy_index,
+            verify_sea: config.verify_sea,
             feed: config.feed,
             plant: config.plant,
             seed: rand::random(),

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 
 use crate::driver::{DriverConfig, InvalidPeerUrl, PeerUrl};
 use crate::store::Durability;
@@ -60,6 +60,11 @@ pub struct RelayArgs {
     #[arg(long, env = "QUEUE_BYTES", default_value_t = 16 << 20, value_name = "BYTES")]
     pub queue_bytes: usize,
 
+    /// Check signatures of user souls (SEA) and refuse what their owners did not sign; what a data
+    /// directory holds from before is not checked again
+    #[arg(long, env = "VERIFY_SEA", value_parser = FalseyValueParser::new())]
+    pub verify_sea: bool,
+
     /// What to log to standard error: error, warn, info, debug, trace, or
     /// loom_relay::driver=debug,info
     #[arg(long, env = "LOOM_LOG", default_value = "info", value_name = "FILTER")]
@@ -77,6 +82,8 @@ pub struct RelayConfig {
     pub peers: Vec<PeerUrl>,
     /// Where the graph is kept; in memory only if absent.
     pub store: Option<StoreConfig>,
+    /// Whether signatures of user souls are checked.
+    pub verify_sea: bool,
     /// Limits and times of links.
     pub driver: DriverConfig,
 }
@@ -137,6 +144,7 @@ impl RelayArgs {
         Ok(RelayConfig {
             peers: check_peers(&self.peers)?,
             store,
+            verify_sea: self.verify_sea,
             driver: DriverConfig {
                 frame_bytes_max: check_count(
                     "--max-frame-bytes",
@@ -270,6 +278,7 @@ mod tests {
         let config = config(&[]).unwrap();
         assert!(config.store.is_none());
         assert!(config.peers.is_empty());
+        assert!(!config.verify_sea);
         assert_eq!(config.driver.ping_timeout, Duration::from_secs(5));
         assert!(config.driver.ping_interval * 3 <= config.driver.ping_timeout);
     }
@@ -291,6 +300,7 @@ mod tests {
             "7",
             "--queue-bytes",
             "100000",
+            "--verify-sea",
         ])
         .unwrap();
         let peers: Vec<_> = config.peers.iter().map(PeerUrl::as_str).collect();
@@ -302,6 +312,7 @@ mod tests {
         assert_eq!(config.driver.frame_bytes_max, 2048);
         assert_eq!(config.driver.links_max, 7);
         assert_eq!(config.driver.queue_bytes_max, 100_000);
+        assert!(config.verify_sea);
     }
 
     #[test]

@@ -72,6 +72,24 @@ pub fn canonical_raw(raw: &RawValue) -> Result<Cow<'_, str>, InvalidValue> {
     }
 }
 
+/// The string that a JSON text holds, as JavaScript turns it into UTF-8: half a surrogate pair
+/// becomes U+FFFD. `None` when the text is no string.
+pub fn utf8(json: &str) -> Option<String> {
+    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
+    if let Ok(text) = serde_json::from_str(json) {
+        return Some(text);
+    }
+    let mut units = Vec::with_capacity(rest.len());
+    while let Some(at) = rest.find('\\') {
+        units.extend(rest[..at].encode_utf16());
+        let (unit, used) = unescape(&rest[at..])?;
+        units.push(unit);
+        rest = &rest[at + used..];
+    }
+    units.extend(rest.encode_utf16());
+    Some(String::from_utf16_lossy(&units))
+}
+
 /// Orders texts by UTF-16 code unit, as JavaScript's `<` does.
 ///
 /// Rust's byte order differs only where one side has a character above U+FFFF (a surrogate pair

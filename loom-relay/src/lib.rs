@@ -5,7 +5,8 @@
 //! 1. [`model`], [`ham`], [`clock`]: GUN's nouns and how two writes of one field are decided.
 //! 2. [`machine`]: the seam. A [`machine::Machine`] takes inputs, returns effects, names one
 //!    deadline, and touches nothing else.
-//! 3. [`wire`], [`graph`], [`mesh`]: frames to messages, the merged graph, and who hears what.
+//! 3. [`wire`], [`graph`], [`sea`], [`mesh`]: frames to messages, the merged graph, whose a soul is,
+//!    and who hears what.
 //! 4. [`driver`], [`store`]: sockets, clocks and disks. Policy-free.
 //! 5. [`relay`], [`fn@serve`], [`fn@run`]: the relay as a server and as a program. loom-node builds
 //!    on 1 to 4.
@@ -23,6 +24,7 @@ pub mod metrics;
 pub mod model;
 pub mod relay;
 pub mod run;
+pub mod sea;
 pub mod serve;
 pub mod store;
 pub mod wire;

@@ -22,6 +22,7 @@ mod route;
 mod seen;
 mod sync;
 mod turn;
+mod vet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -43,6 +44,7 @@ use link::{Kind, Link};
 use seen::Seen;
 use sync::common::Common;
 use turn::{Audience, Turn};
+use vet::{RefusalLog, Vetted};
 
 pub use config::{Interest, MeshConfig};
 pub use counters::Counters;
@@ -56,6 +58,7 @@ pub use sync::common::PEERS_MAX;
 pub use sync::pace::{COMPARE_EVERY, COMPARE_JITTER_MS};
 pub use sync::pass::FOUND_MAX;
 pub use sync::{ANSWER_WITHIN, CHUNK_BYTES, SyncPhase, SyncView};
+pub use vet::SIGNATURES_PER_FRAME_MAX;
 
 /// How often an accepting side says something, so that proxies keep idle links; as in gun.js.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(20);
@@ -89,6 +92,7 @@ pub struct Mesh {
     /// The section of the latest own write.
     written_in: Option<u64>,
     beaten: Vec<Write>,
+    refusal_log: RefusalLog,
     counters: Counters,
 }
 
@@ -145,6 +149,7 @@ impl Mesh {
             held: 0,
             written_in: None,
             beaten: Vec::new(),
+            refusal_log: RefusalLog::default(),
             counters: Counters::default(),
         }
     }
@@ -170,7 +175,7 @@ impl Mesh {
                 self.counters.messages_refused += 1;
                 continue;
             }
-            self.merge(write, None, &mut turn);
+            self.merge(Vetted::own(write), None, &mut turn);
         }
         turn.spread_changes_since(0, Audience::everyone());
         if !turn.batch.changes.is_empty() {
@@ -361,7 +366,7 @@ impl Mesh {
             let before = turn.batch.changes.len();
             let over = Deferral::Over(waiting.write.clone());
             turn.batch.deferrals.push(over);
-            self.merge(waiting.write, waiting.from, turn);
+            self.merge(Vetted::own(waiting.write), waiting.from, turn);
             let audience = Audience {
                 not: [waiting.from, None],
                 newer_than: waiting.links_up,

@@ -60,7 +60,11 @@ pub async fn serve(
             (Held::default(), None)
         }
     };
-    let mesh = Mesh::new(MeshConfig::relay(), held, rand::random());
+    let mesh_config = MeshConfig {
+        verifies_sea: config.verify_sea,
+        ..MeshConfig::relay()
+    };
+    let mesh = Mesh::new(mesh_config, held, rand::random());
     let (hub, mut driver) = driver::spawn(Relay::new(mesh), config.driver, store);
     for peer in config.peers {
         hub.dial(peer);
@@ -69,6 +73,7 @@ pub async fn serve(
     let app = App {
         hub,
         durability,
+        verifies_sea: config.verify_sea,
         started: Instant::now(),
     };
     let app = http::router(app).into_make_service_with_connect_info::<Caller>();

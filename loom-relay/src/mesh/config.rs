@@ -11,6 +11,8 @@ pub struct MeshConfig {
     pub answers_missing: bool,
     /// What to ask of a peer that we dialled and that is not Loom.
     pub interest: Interest,
+    /// Check what others write against SEA's rules ([`crate::sea`]), and refuse what breaks them.
+    pub verifies_sea: bool,
     /// Keep writes that lost for [`super::Mesh::take_beaten`].
     pub keeps_beaten: bool,
 }
@@ -31,6 +33,7 @@ impl MeshConfig {
             acks_puts: true,
             answers_missing: true,
             interest: Interest::Held,
+            verifies_sea: false,
             keeps_beaten: false,
         }
     }
@@ -41,6 +44,7 @@ impl MeshConfig {
             acks_puts: false,
             answers_missing: false,
             interest: Interest::Souls(interest),
+            verifies_sea: false,
             keeps_beaten: true,
         }
     }

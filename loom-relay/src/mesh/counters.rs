@@ -50,6 +50,10 @@ counters! {
     fields_deferred,
     /// Fields refused because too many are deferred already.
     fields_not_deferred,
+    /// Signatures and other claims of souls checked.
+    signatures_checked,
+    /// Fields refused because their soul does not allow them: unsigned, or not signed by its key.
+    fields_unverified,
     /// Gets heard.
     gets_in,
     /// Gets answered with data.

@@ -11,6 +11,7 @@ use crate::wire::{Body, Get, Id, Message, SoulQuery, encode};
 use super::link::Link;
 use super::seen::Origin;
 use super::turn::{Audience, Turn};
+use super::vet::Vetted;
 use super::{BEATEN_MAX, Mesh, send};
 
 impl Mesh {
@@ -87,23 +88,42 @@ impl Mesh {
         };
         // Loom peers do not wait for the mesh: their own store has acknowledged already.
         let wants_ack = self.config.acks_puts && (!link.is_loom() || put.wants_ack);
-        if !self.can_defer(from, &put.writes, turn) {
+        // A client speaks for itself, and with one of its writes refused all are, as in any bad
+        // put. What a Loom peer sends is of many.
+        let all_or_nothing = !link.is_loom();
+        let vetting = self.vet(from, put.writes, all_or_nothing, turn);
+        if let Some(reason) = &vetting.refused {
+            if all_or_nothing {
+                self.counters.messages_refused += 1;
+            }
+            if all_or_nothing || wants_ack {
+                self.send_refusal(from, &put.id, reason, turn);
+            }
+            if all_or_nothing {
+                return;
+            }
+        }
+        if !self.can_defer(from, &vetting.passed, turn) {
             let reason = "too many writes from the future wait already; is your clock ahead?";
             self.send_refusal(from, &put.id, reason, turn);
             return;
         }
-        if !put.here_only {
+        turn.passed_on = !put.here_only && !vetting.reduced;
+        if turn.passed_on {
             self.flood(from, &put.frame, |_| true, turn);
         }
-        turn.passed_on = !put.here_only;
-        for write in put.writes {
+        let before = turn.batch.changes.len();
+        for write in vetting.passed {
             if let Some(link) = self.links.get_mut(&from) {
-                link.note_written(&write.soul);
+                link.note_written(&write.write().soul);
             }
             self.merge(write, Some(from), turn);
         }
         turn.passed_on = false;
-        if wants_ack {
+        if vetting.reduced && !put.here_only {
+            turn.spread_changes_since(before, Audience::except(from, None));
+        }
+        if wants_ack && vetting.refused.is_none() {
             turn.acks.push((from, put.id));
         }
     }
@@ -150,10 +170,17 @@ impl Mesh {
         if matches!(body, Body::Verdict) {
             self.counters.verdicts_in += 1;
         }
+        let vetting = match body {
+            Body::Put { writes, .. } => Some(self.vet(from, writes, false, turn)),
+            _ => None,
+        };
+        // What is left of it is passed on in a put of our own.
+        let reduced = vetting.as_ref().is_some_and(|vetting| vetting.reduced);
+        let route = if reduced { Route::Merge } else { route };
         let asker = self.asker(from, question, turn.now.mono);
         let entry = self.seen.get(question.key());
         let answered = entry.is_some_and(|entry| entry.answered);
-        let is_data = matches!(body, Body::Put { .. });
+        let is_data = vetting.is_some();
         if let Some(asker) = asker
             && route == Route::Pass
         {
@@ -163,18 +190,16 @@ impl Mesh {
                 self.send(asker, frame, turn);
             }
         }
-        let Body::Put { writes, .. } = body else {
-            return;
-        };
+        let Some(vetting) = vetting else { return };
         self.counters.puts_in += 1;
         if asker.is_some() {
             self.seen.mark_answered(question.key());
         }
-        if !self.can_defer(from, &writes, turn) {
+        if !self.can_defer(from, &vetting.passed, turn) {
             return;
         }
         let before = turn.batch.changes.len();
-        for write in writes {
+        for write in vetting.passed {
             self.merge(write, Some(from), turn);
         }
         self.pull_linked(from, before, turn);
@@ -201,9 +226,10 @@ impl Mesh {
     }
 
     /// Whether what these writes bring from the future can wait here; if not, nothing is merged.
-    fn can_defer(&mut self, from: PeerId, writes: &[Write], turn: &mut Turn<'_>) -> bool {
+    fn can_defer(&mut self, from: PeerId, writes: &[Vetted], turn: &mut Turn<'_>) -> bool {
         let clock = self.clock.reading(turn.now.wall_ms);
-        let future = || writes.iter().filter(|write| write.cell.stamp > clock);
+        let writes = || writes.iter().map(Vetted::write);
+        let future = || writes().filter(|write| write.cell.stamp > clock);
         let has_room = self.deferred.has_room(Some(from), future());
         if !has_room {
             self.counters.messages_refused += 1;
@@ -214,9 +240,9 @@ impl Mesh {
     }
 
     /// Decides about one write and keeps track of what came of it.
-    pub(super) fn merge(&mut self, write: Write, from: Option<PeerId>, turn: &mut Turn<'_>) {
+    pub(super) fn merge(&mut self, write: Vetted, from: Option<PeerId>, turn: &mut Turn<'_>) {
         let clock = self.clock.reading(turn.now.wall_ms);
-        match self.graph.merge(write, clock, from) {
+        match self.graph.merge(write.into_write(), clock, from) {
             Merged::Taken(change) => {
                 self.counters.fields_taken += 1;
                 self.clock.observe(change.write.cell.stamp);
@@ -232,7 +258,7 @@ impl Mesh {
     }
 
     /// A repeat of what is held has not been beaten by anything.
-    fn note_beaten(&mut self, write: Write) {
+    pub(super) fn note_beaten(&mut self, write: Write) {
         if !self.config.keeps_beaten || self.beaten.len() == BEATEN_MAX {
             return;
         }

@@ -10,6 +10,7 @@ use crate::wire::{Id, encode};
 
 use super::parcel::{PARCEL_BYTES, Size};
 use super::seen::Origin;
+use super::vet::SIGNATURES_PER_FRAME_MAX;
 use super::{Mesh, link::Link};
 
 /// One input being handled.
@@ -21,6 +22,8 @@ pub(super) struct Turn<'a> {
     pub(super) batch: Batch,
     /// Puts to acknowledge once `batch` is stored.
     pub(super) acks: Vec<(PeerId, Id)>,
+    /// How many signatures may still be checked.
+    pub(super) signatures_left: usize,
     /// Whether what is being merged was passed on to all links as it came.
     pub(super) passed_on: bool,
     /// What to tell others in puts of our own.
@@ -60,6 +63,7 @@ impl<'a> Turn<'a> {
             effects,
             batch: Batch::default(),
             acks: Vec::new(),
+            signatures_left: SIGNATURES_PER_FRAME_MAX,
             passed_on: false,
             spread: BTreeMap::new(),
         }

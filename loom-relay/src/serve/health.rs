@@ -26,6 +26,10 @@ pub(super) struct Health {
     uptime_s: u64,
     /// `sync`, `os`, `none`, or `memory` without a data directory.
     durability: String,
+    /// Whether signatures of user souls are checked.
+    verify_sea: bool,
+    /// Fields refused because their owner did not sign them.
+    unverified: u64,
     /// The name this relay greets with.
     pid: String,
     version: &'static str,
@@ -90,6 +94,8 @@ pub(super) async fn show(State(app): State<App>) -> Result<Json<Health>, Unavail
         durability: app
             .durability
             .map_or_else(|| "memory".to_owned(), |it| it.to_string()),
+        verify_sea: app.verifies_sea,
+        unverified: status.counters.fields_unverified,
         pid: status.pid,
         version: env!("CARGO_PKG_VERSION"),
         links,

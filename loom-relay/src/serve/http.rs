@@ -22,6 +22,7 @@ pub(super) struct App {
     pub(super) hub: Hub<Command>,
     /// `None` when the graph is in memory only.
     pub(super) durability: Option<Durability>,
+    pub(super) verifies_sea: bool,
     pub(super) started: Instant,
 }
 

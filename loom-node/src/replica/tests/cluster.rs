@@ -39,6 +39,7 @@ impl Cluster {
             let mut config = ReplicaConfig {
                 node_id: format!("node-{number}").into(),
                 legacy_index: false,
+                verify_sea: false,
                 feed: Limits::default(),
                 plant: None,
                 seed: number as u64,
