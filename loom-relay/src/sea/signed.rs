@@ -60,7 +60,7 @@ impl<'a> Signed<'a> {
     fn record(&self, write: &Write) -> String {
         // Anything but a GUN value can only be what the signer printed, and is left alone.
         let value = js_text::canonical_raw(self.value);
-        let value = value.unwrap_or_else(|_| self.value.get().to_owned());
+        let value = value.unwrap_or_else(|_| Cow::Borrowed(self.value.get()));
         format!(
             "{{\"#\":{},\".\":{},\":\":{value},\">\":{}}}",
             js_text::string(&write.soul),
