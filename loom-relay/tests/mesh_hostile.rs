@@ -287,3 +287,32 @@ fn a_link_that_is_hung_up_on_is_not_told_that_its_put_is_kept() {
     assert!(net.heard(itself).is_empty());
     assert_eq!(net.members[0].mesh.counters().acks_out, 0);
 }
+
+#[test]
+fn an_array_is_never_taken_for_an_object() {
+    let mut net = Net::new([relay()]);
+    let a = net.client(0);
+    net.heard(a);
+    for (frame, reason) in [
+        (
+            r##"{"#":"p1","put":{"s":{"_":["s",{"f":1}],"f":1}}}"##,
+            "has no metadata",
+        ),
+        (r##"{"#":"p2","get":["s"]}"##, "must be an object"),
+        (r##"{"#":"p3","put":["s"]}"##, "must be objects"),
+    ] {
+        net.say(a, frame);
+        let said = net.heard(a);
+        assert_eq!(said.len(), 1, "{frame}");
+        assert!(said[0].contains(reason), "{}", said[0]);
+    }
+    assert!(net.members[0].mesh.graph().is_empty());
+    // Not a greeting of a Loom peer, and not a request for acknowledgements.
+    net.say(a, r##"{"#":"h","@":"x","dam":"?","pid":"p","loom":[2]}"##);
+    let link = net.members[0].mesh.links().next().unwrap();
+    assert_eq!(link.is_loom, Some(false));
+    let put = put("p4", "s", "f", 1.0, "1").replace("\"put\"", "\"ok\":[9],\"put\"");
+    let read = wire::decode(&Bytes::from(put)).unwrap();
+    let message = read.into_iter().next().unwrap().unwrap();
+    assert!(matches!(message.body, wire::Body::Put { ack: None, .. }));
+}

@@ -4,6 +4,7 @@
 use super::deferred::{DEFERRED_BYTES_MAX, DEFERRED_MAX};
 use super::link::{Link, PARCELS_MAX, PULLED_MAX, WRITTEN_MAX};
 use super::seen::REMEMBERED_MAX;
+use super::sync::common;
 use super::{BEATEN_MAX, Mesh, acks, away};
 
 /// Timers of one link: one of each kind.
@@ -32,6 +33,7 @@ impl Mesh {
             view("waiting_acks", self.acks.len(), acks::WAITING_MAX),
             view("away_clients", self.away.clients(), away::CLIENTS_MAX),
             view("away_souls", self.away.souls(), away::SOULS_MAX),
+            view("agreed_peers", self.common.peers(), common::PEERS_MAX),
             view("beaten_writes", self.beaten.len(), BEATEN_MAX),
             view(
                 "link_souls_asked",

@@ -134,7 +134,7 @@ fn ack_request(ok: &RawValue, message: &str) -> Option<AckRequest> {
         wanted: Option<&'a RawValue>,
     }
     let text = ok.get();
-    let Ok { wanted } = serde_json::from_str(text).ok()?;
+    let Ok { wanted } = object(text)?;
     let wanted = wanted.and_then(|wanted| wanted.get().parse().ok());
     let start = text.as_ptr() as usize - message.as_ptr() as usize;
     Some(AckRequest {
@@ -189,8 +189,7 @@ fn read_get(raw: &RawValue) -> Result<Get, BadMessage> {
         #[serde(borrow, default, rename = "-")]
         reverse: Option<&'a RawValue>,
     }
-    let members: Members<'_> =
-        serde_json::from_str(raw.get()).map_err(|_| BadMessage::Get("it must be an object"))?;
+    let members: Members<'_> = object(raw.get()).ok_or(BadMessage::Get("it must be an object"))?;
     let mut reverse = members.reverse.is_some_and(|raw| truthy(raw.get()));
     let soul = match members.soul {
         None => SoulQuery::Missing,
@@ -220,6 +219,13 @@ fn read_get(raw: &RawValue) -> Result<Get, BadMessage> {
             .map(|budget| budget as u64),
         reverse,
     })
+}
+
+/// The members of an object. Derived readers take an array for one, member by member, and gun.js
+/// does not.
+pub(super) fn object<'de, T: Deserialize<'de>>(json: &'de str) -> Option<T> {
+    let json = Some(json).filter(|json| json.starts_with('{'));
+    json.and_then(|json| serde_json::from_str(json).ok())
 }
 
 /// Whether JavaScript would take this JSON for true.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::decode::{text, truthy};
+use super::decode::{object, text, truthy};
 
 /// A pattern for names. Every member given must hold, for the whole name.
 ///
@@ -39,7 +39,7 @@ impl Lex {
             #[serde(borrow, default, rename = "-")]
             reverse: Option<&'a RawValue>,
         }
-        let members: Members<'_> = serde_json::from_str(json).ok()?;
+        let members: Members<'_> = object(json)?;
         let name = |raw: Option<&RawValue>| match raw {
             None => Some(None),
             Some(raw) => text(raw).map(|name| Some(name.into_owned())),

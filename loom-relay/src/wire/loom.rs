@@ -15,7 +15,7 @@ use crate::graph::{BRIEF_BYTES, Brief, Root};
 use crate::js_text;
 use crate::model::{Field, Soul, Stamp, Write};
 
-use super::decode::text;
+use super::decode::{object, text};
 use super::envelope::Envelope;
 use super::message::{BadMessage, Id};
 use super::put;
@@ -161,13 +161,13 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<f
 
 /// Which reconciliation a greeting's `loom` member announces.
 pub(super) fn spoken(raw: &RawValue) -> u32 {
-    serde_json::from_str(raw.get()).map_or(0, |Members { sync, .. }| sync)
+    object(raw.get()).map_or(0, |Members { sync, .. }| sync)
 }
 
 pub(super) fn read(envelope: &Envelope<'_>, is_answer: bool) -> Result<LoomTalk, BadMessage> {
     let members = envelope
         .loom
-        .map(|raw| serde_json::from_str(raw.get()).map_err(|_| BadMessage::Loom))
+        .map(|raw| object(raw.get()).ok_or(BadMessage::Loom))
         .transpose()?
         .unwrap_or_default();
     match is_answer {

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::model::{Cell, Field, InvalidValue, Soul, Stamp, Value, Write};
 
-use super::decode::text;
+use super::decode::{object, text};
 use super::envelope::Name;
 use super::{FIELDS_PER_PUT_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX};
 
@@ -155,7 +155,7 @@ fn parse_node(soul: &str, node: &RawValue, writes: &mut Vec<Write>) -> Result<()
     refuse_twins(&fields)?;
     let meta = fields.iter().find(|(name, _)| name == META);
     let meta: Meta<'_> = meta
-        .and_then(|(_, raw)| serde_json::from_str(raw.get()).ok())
+        .and_then(|(_, raw)| object(raw.get()))
         .ok_or_else(|| BadPut::NoMeta(shown(soul)))?;
     if meta.soul.and_then(text).as_deref() != Some(soul) {
         return Err(BadPut::SoulDiffers(shown(soul)));

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use loom_relay::graph::Item;
 use loom_relay::model::Write;
 use loom_relay::wire::{
-    self, AckRequest, Body, Dam, FieldQuery, Get, Id, LoomTalk, Message, SoulQuery, encode,
+    self, AckRequest, Body, Dam, FieldQuery, Get, Id, LoomTalk, Message, SoulQuery, encode, loom,
 };
 use serde_json::value::RawValue;
 
@@ -127,25 +127,42 @@ fn check_get(id: &Id, get: &Get) {
 
 fn check_loom_talk(id: &Id, message: &Message, talk: &LoomTalk) {
     let to = || message.answers.as_ref().expect("only answers say these");
+    let graph = |writes: &[Write]| encode::graph(writes.iter().map(Item::of).collect());
     let frame = match talk {
-        LoomTalk::AskRoot => encode::ask_root(id),
-        LoomTalk::AskChunk { after } => encode::ask_chunk(id, after.as_ref()),
+        LoomTalk::AskRoot { own: None } => loom::ask_root(id),
+        LoomTalk::AskChunk { after } => loom::ask_chunk(id, after.as_ref()),
         LoomTalk::Chunk { writes, next } => {
-            let graph = encode::graph(writes.iter().map(Item::of).collect());
-            encode::tell_chunk(id, to(), &graph, next.as_ref())
+            loom::tell_chunk(id, to(), &graph(writes), next.as_ref())
         }
-        // Written from a graph only; `mesh_inputs` sends those.
-        _ => return,
+        LoomTalk::AskDiff { from, first, diff } => loom::ask_diff(id, *from, *first, diff),
+        LoomTalk::Diff { diff } => loom::tell_diff(id, to(), diff),
+        LoomTalk::AskItems { wanted } => loom::ask_items(id, wanted.iter()),
+        LoomTalk::Items { writes, done } => {
+            let Ok(done) = usize::try_from(*done) else {
+                return;
+            };
+            loom::tell_items(id, to(), &graph(writes), done)
+        }
+        LoomTalk::Give { writes } => loom::give(id, &graph(writes)),
+        LoomTalk::Given { refused } => loom::given(id, to(), *refused),
+        // Written from the root of a graph only; `mesh_inputs` sends those.
+        LoomTalk::AskRoot { own: Some(_) } | LoomTalk::Root { .. } | LoomTalk::Unknown => return,
     };
     let Body::Dam(Dam::Loom(again)) = only(&frame).body else {
         panic!("{talk:?} became something else");
     };
-    match (talk, &again) {
-        (LoomTalk::Chunk { writes, next }, LoomTalk::Chunk { writes: w, next: n }) => {
-            assert_eq!((sorted(writes), next), (sorted(w), n));
-        }
-        _ => assert_eq!(format!("{talk:?}"), format!("{again:?}")),
+    assert_eq!(in_order(talk), in_order(&again));
+}
+
+fn in_order(talk: &LoomTalk) -> String {
+    let mut talk = talk.clone();
+    if let LoomTalk::Chunk { writes, .. }
+    | LoomTalk::Items { writes, .. }
+    | LoomTalk::Give { writes } = &mut talk
+    {
+        writes.sort_by(|a, b| (&a.soul, &a.field).cmp(&(&b.soul, &b.field)));
     }
+    format!("{talk:?}")
 }
 
 /// The one message of a frame of our own.

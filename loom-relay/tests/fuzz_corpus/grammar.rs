@@ -2,6 +2,10 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use loom_relay::graph::BRIEF_BYTES;
+
 use crate::program::Program;
 
 /// What a frame can refer to.
@@ -147,7 +151,9 @@ fn message(to: &mut String, program: &mut Program<'_>, context: &Context<'_>) {
     if !program.rarely(8) {
         let _ = write!(to, "\"#\":{},", id(program, context));
     }
-    match program.below(10) {
+    match program.below(13) {
+        10 => loom_question(to, program, context),
+        11 => loom_answer(to, program, context),
         0 => put(to, program, context),
         1 => get(to, program),
         2 => {
@@ -346,7 +352,89 @@ fn hello(to: &mut String, program: &mut Program<'_>, context: &Context<'_>) {
         ",\"loom\":{\"v\":1,\"sync\":1}",
         ",\"loom\":{}",
         ",\"loom\":{\"sync\":-1}",
+        ",\"loom\":{\"v\":1,\"sync\":2}",
+        ",\"loom\":{\"v\":1,\"sync\":2}",
     ]));
+}
+
+/// What version 2 of Loom's reconciliation asks.
+fn loom_question(to: &mut String, program: &mut Program<'_>, context: &Context<'_>) {
+    let number = loom_number(program, context);
+    let _ = match program.below(4) {
+        0 => write!(
+            to,
+            "\"dam\":\"loom\",\"ask\":\"root\",\"loom\":{{\"root\":\"00\",\"count\":{},\"passed\":{}}}",
+            program.pick(&["0", "3", "-1", "18446744073709551615"]),
+            program.pick(&["true", "false", "1"]),
+        ),
+        1 => write!(
+            to,
+            "\"dam\":\"loom\",\"ask\":\"diff\",\"loom\":{{\"from\":{number},\"first\":{},\"diff\":\"{}\"}}",
+            program.pick(&["true", "false", "null"]),
+            negentropy(program),
+        ),
+        2 => write!(
+            to,
+            "\"dam\":\"loom\",\"ask\":\"items\",\"loom\":{{\"items\":\"{}\"}}",
+            briefs(program),
+        ),
+        _ => {
+            to.push_str("\"dam\":\"loom\",\"ask\":\"take\",");
+            put(to, program, context);
+            Ok(())
+        }
+    };
+}
+
+/// What it answers.
+fn loom_answer(to: &mut String, program: &mut Program<'_>, context: &Context<'_>) {
+    let question = id(program, context);
+    let number = loom_number(program, context);
+    let _ = write!(to, "\"@\":{question},\"dam\":\"loom\",");
+    let _ = match program.below(4) {
+        0 => write!(
+            to,
+            "\"root\":\"{}\",\"count\":{},\"loom\":{{\"latest\":{number},\"since\":{}}}",
+            program.pick(&["00", "11"]),
+            program.pick(&["0", "1", "5000", "18446744073709551615"]),
+            loom_number(program, context),
+        ),
+        1 => write!(to, "\"loom\":{{\"diff\":\"{}\"}}", negentropy(program)),
+        2 => {
+            let done = program.pick(&["0", "1", "9", "18446744073709551615", "-1"]);
+            let _ = write!(to, "\"loom\":{{\"done\":{done}}},");
+            put(to, program, context);
+            Ok(())
+        }
+        _ => write!(
+            to,
+            "\"loom\":{{\"refused\":{}}}",
+            program.pick(&["0", "1", "18446744073709551615"]),
+        ),
+    };
+}
+
+fn loom_number(program: &mut Program<'_>, context: &Context<'_>) -> String {
+    match program.rarely(3) {
+        true => "null".to_owned(),
+        false => state(program, context),
+    }
+}
+
+/// The first byte is the version of negentropy that is spoken; the rest may be anything.
+fn negentropy(program: &mut Program<'_>) -> String {
+    let mut message = vec![if program.rarely(16) { 0x62 } else { 0x61 }];
+    message.extend_from_slice(program.bytes());
+    STANDARD_NO_PAD.encode(message)
+}
+
+/// Names of items, most often of the right length.
+fn briefs(program: &mut Program<'_>) -> String {
+    let mut names = program.bytes().to_vec();
+    if !program.rarely(8) {
+        names.resize(names.len().next_multiple_of(BRIEF_BYTES), 0);
+    }
+    STANDARD_NO_PAD.encode(names)
 }
 
 fn cursor(program: &mut Program<'_>) -> String {

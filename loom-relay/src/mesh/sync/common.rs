@@ -48,6 +48,11 @@ impl Common {
         }
     }
 
+    /// How many peers it is known of when they agreed.
+    pub(in crate::mesh) fn peers(&self) -> usize {
+        self.agreed.len()
+    }
+
     /// This peer held all of what was held here at `moment`, and nothing else.
     pub(in crate::mesh) fn agreed(&mut self, peer: &Arc<str>, moment: Mono) {
         if let Some(known) = self.agreed.get_mut(peer) {
