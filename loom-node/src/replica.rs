@@ -129,6 +129,12 @@ impl Replica {
         self.feed.follow()
     }
 
+    /// What a simulator looks into.
+    #[cfg(feature = "sim")]
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
     /// Shows what the graph already holds; nothing of it is a change.
     fn index_graph(&mut self) {
         for table in Table::ALL {

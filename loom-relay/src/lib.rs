@@ -26,6 +26,8 @@ pub mod relay;
 pub mod run;
 pub mod sea;
 pub mod serve;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod store;
 pub mod wire;
 

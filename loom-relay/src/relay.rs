@@ -46,6 +46,12 @@ impl Relay {
         Self { mesh }
     }
 
+    /// What a simulator looks into.
+    #[cfg(feature = "sim")]
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
     fn status(&self) -> Status {
         let graph = self.mesh.graph();
         Status {

@@ -1,0 +1,394 @@
+//! Safety: what must hold at every step, whatever is broken at the moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::FutureExt as _;
+use loom_node::feed::{Event, Reader, Since, Subject};
+use loom_node::record::{Record, Table};
+use loom_node::replica::Command;
+use loom_relay::clock::{Mono, Now};
+use loom_relay::machine::Effect;
+use loom_relay::mesh::REMEMBERED_FOR;
+use loom_relay::model::{Cell, Change, PeerId, Stamp, Write};
+use loom_relay::sim::{Cells, Disk, Fed, MemberId, Watch};
+use loom_relay::wire::{self, Body};
+
+use crate::cast::Player;
+use crate::client::{CANARY_SOUL, Request};
+use crate::ledger::{Ledger, Rank, holds};
+
+/// Sees everything and forgets nothing.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    pub(crate) ledger: Ledger,
+    members: Vec<Seen>,
+    /// What is being asked for in this step.
+    asking: Option<Request>,
+    epochs: BTreeSet<u64>,
+    /// Whether a process died with something that was not synced, or lost its disk.
+    pub(crate) forgot: bool,
+}
+
+/// One member, as it must be if it has done everything right.
+#[derive(Debug, Default)]
+struct Seen {
+    started: bool,
+    held: Cells,
+    /// The latest stamp its process has issued or taken.
+    latest: Option<Stamp>,
+    requests: Vec<Request>,
+    reader: Option<Reader>,
+    seq: u64,
+    /// When puts were heard, by link and id.
+    heard: BTreeMap<(PeerId, String), Mono>,
+}
+
+type Checked = Result<(), String>;
+
+impl Judge {
+    pub(crate) fn new(members: usize) -> Self {
+        Self {
+            ledger: Ledger::default(),
+            members: std::iter::repeat_with(Seen::default)
+                .take(members)
+                .collect(),
+            asking: None,
+            epochs: BTreeSet::new(),
+            forgot: false,
+        }
+    }
+
+    /// The next command comes from this request.
+    pub(crate) fn ask(&mut self, request: Request) {
+        self.asking = Some(request);
+    }
+
+    /// It could not be made.
+    pub(crate) fn not_asked(&mut self) {
+        self.asking = None;
+    }
+
+    /// What a member must hold.
+    pub(crate) fn held(&self, member: MemberId) -> &Cells {
+        &self.members[member].held
+    }
+
+    fn check_change(&mut self, member: MemberId, change: &Change, now: Now) -> Checked {
+        let Change { write, was, from } = change;
+        let key = (write.soul.clone(), write.field.clone());
+        let cell = &write.cell;
+        let seen = &mut self.members[member];
+        let held = seen.held.get(&key);
+        if held != was.as_ref() {
+            return Err(format!("{write:?} replaces {was:?}, but {held:?} was held"));
+        }
+        if held.is_some_and(|held| Rank(held.clone()) >= Rank(cell.clone())) {
+            return Err(format!("{write:?} was taken although {held:?} wins"));
+        }
+        if from.is_some() {
+            if !self.ledger.is_known(&key, cell) {
+                return Err(format!("{write:?} was written by nobody"));
+            }
+            if !is_due(cell.stamp, seen.latest, now) {
+                return Err(format!(
+                    "{write:?} was taken from the future: it is {} here",
+                    now.wall_ms
+                ));
+            }
+        } else {
+            let asked = self.asking.as_ref();
+            if !asked.is_some_and(|asked| asked.allows(&key, &cell.value)) {
+                return Err(format!("{write:?} was asked for by nobody: {asked:?}"));
+            }
+            if key.0.starts_with("loomdb:index:") {
+                // One stamp is for a record and all its index souls.
+            } else if seen.latest.is_some_and(|latest| cell.stamp <= latest) {
+                return Err(format!("{write:?} is stamped before {:?}", seen.latest));
+            }
+            self.ledger.issue(member, &key, cell)?;
+        }
+        seen.latest = seen.latest.max(Some(cell.stamp));
+        seen.held.insert(key, cell.clone());
+        Ok(())
+    }
+
+    /// What was heard is held, or something that wins over it, unless it comes from the future.
+    fn check_heard(
+        &mut self,
+        member: MemberId,
+        peer: PeerId,
+        frame: &[u8],
+        before: Option<Stamp>,
+        now: Now,
+    ) -> Checked {
+        // An array would be of answers.
+        if !frame.starts_with(b"{") || !contains(frame, b"\"put\":") {
+            return Ok(());
+        }
+        let messages = wire::decode(&bytes::Bytes::copy_from_slice(frame));
+        let Some(Ok(message)) = messages.ok().and_then(|it| it.into_iter().next()) else {
+            return Err(format!("sent what cannot be read: {}", text(frame)));
+        };
+        let Body::Put { writes, .. } = message.body else {
+            return Ok(());
+        };
+        let seen = &mut self.members[member];
+        if message.answers.is_none()
+            && let Some(id) = message.id
+        {
+            seen.heard.insert((peer, id.key().to_string()), now.mono);
+        }
+        for Write { soul, field, cell } in writes {
+            let key = (soul, field);
+            let rank = Rank(cell);
+            let due = is_due(rank.0.stamp, before, now);
+            if due && !holds(&seen.held, &key, &rank) {
+                return Err(format!(
+                    "heard {key:?} {rank:?} and holds {:?}",
+                    seen.held.get(&key)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing goes back to where it came from, as long as ids are remembered.
+    fn check_sent(&self, member: MemberId, peer: PeerId, frame: &[u8], now: Now) -> Checked {
+        let Some(id) = put_id(frame) else {
+            return Ok(());
+        };
+        let heard = &self.members[member].heard;
+        let heard = heard.get(&(peer, id.to_owned()));
+        if heard.is_some_and(|heard| now.mono.since(*heard) <= REMEMBERED_FOR) {
+            return Err(format!("put {id} goes back over link {}", peer.0));
+        }
+        Ok(())
+    }
+
+    /// Every change of a record is one event, numbered without a gap, in the order of changes.
+    fn check_feed(&mut self, member: MemberId, changes: &[Told]) -> Checked {
+        let seen = &mut self.members[member];
+        let Some(reader) = &mut seen.reader else {
+            return Ok(());
+        };
+        let mut events = Vec::new();
+        while let Some(next) = reader.next().now_or_never() {
+            match next {
+                Some(Ok(batch)) => events.extend(batch),
+                other => return Err(format!("the feed ended: {other:?}")),
+            }
+        }
+        for event in &events {
+            let numbered = event.happened.is_numbered();
+            let expected = seen.seq + u64::from(numbered);
+            if event.seq != expected {
+                return Err(format!("event {} comes after {}", event.seq, seen.seq));
+            }
+            seen.seq = event.seq;
+        }
+        let told: Vec<Told> = events.iter().map(|event| Told::of(event)).collect();
+        if told != *changes {
+            return Err(format!("the feed tells {told:?}, but {changes:?} happened"));
+        }
+        Ok(())
+    }
+
+    /// Whoever asks for a record gets what won.
+    fn check_index(
+        &mut self,
+        member: MemberId,
+        machine: &mut Player,
+        changed: &BTreeSet<(Table, String)>,
+        now: Now,
+    ) -> Checked {
+        for (table, id) in changed {
+            let key = (table.soul().into(), id.as_str().into());
+            let cell = self.members[member].held.get(&key);
+            let held = cell.filter(|cell| is_record(*table, id, cell));
+            let found = machine.ask(|reply| Command::Get(*table, id.clone(), reply), now)?;
+            let found = found.map(|found| found.row.stamp);
+            if found != held.map(|held| held.stamp) {
+                return Err(format!("shows {table} {id} of {found:?}, holds {cell:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Watch<Player> for Judge {
+    fn started(&mut self, member: MemberId, machine: &mut Player, disk: &Disk) -> Checked {
+        let seen = &mut self.members[member];
+        self.forgot |= seen.started;
+        self.ledger.start(member);
+        let held = graph_cells(machine);
+        if held != *disk.synced() {
+            return Err("starts with something else than its disk holds".to_owned());
+        }
+        if machine.mesh().deferred().count != disk.deferred().len() {
+            return Err("starts without what its disk defers".to_owned());
+        }
+        *seen = Seen {
+            latest: held.values().map(|cell| cell.stamp).max(),
+            held,
+            started: true,
+            ..Seen::default()
+        };
+        if let Some(follow) = machine.follow() {
+            let epoch = follow.cursor().epoch;
+            if !self.epochs.insert(epoch) {
+                return Err(format!("numbers changes in epoch {epoch:x} again"));
+            }
+            let reader = follow.open(Since::Start);
+            seen.reader = Some(reader.map_err(|lost| format!("a new feed begins with {lost:?}"))?);
+        }
+        Ok(())
+    }
+
+    fn stepped(
+        &mut self,
+        member: MemberId,
+        machine: &mut Player,
+        fed: &Fed,
+        now: Now,
+        effects: &[Effect],
+    ) -> Checked {
+        let before = self.members[member].latest;
+        let mut told = Vec::new();
+        let mut changed = BTreeSet::new();
+        for effect in effects {
+            let Effect::Persist { batch, .. } = effect else {
+                continue;
+            };
+            for change in &batch.changes {
+                self.check_change(member, change, now)?;
+                told.extend(Told::by(change));
+                let Write { soul, field, .. } = &change.write;
+                if let Some(table) = Table::of_soul(soul) {
+                    changed.insert((table, field.to_string()));
+                }
+            }
+        }
+        if let Fed::Heard(peer, frame) = fed {
+            self.check_heard(member, *peer, frame, before, now)?;
+        }
+        for effect in effects {
+            if let Effect::Send { peer, frame } = effect {
+                self.check_sent(member, *peer, frame, now)?;
+            }
+        }
+        self.check_feed(member, &told)?;
+        if machine.follow().is_some() {
+            self.check_index(member, machine, &changed, now)?;
+        }
+        if let Some(request) = self.asking.take_if(|_| matches!(fed, Fed::Command)) {
+            self.members[member].requests.push(request);
+        }
+        Ok(())
+    }
+
+    fn wiped(&mut self, member: MemberId, disks: &[&Disk]) {
+        self.forgot = true;
+        self.ledger.excuse(member, disks);
+    }
+
+    fn done(&mut self, member: MemberId, disk: &Disk) -> Checked {
+        let mut waiting = Vec::new();
+        for mut request in std::mem::take(&mut self.members[member].requests) {
+            match request.poll() {
+                None => waiting.push(request),
+                Some(promised) => {
+                    for (id, stamp) in promised {
+                        self.ledger.acknowledge(member, &id, stamp, disk)?;
+                    }
+                }
+            }
+        }
+        self.members[member].requests = waiting;
+        Ok(())
+    }
+}
+
+/// An event, as far as it is decided by the changes.
+#[derive(Clone, Debug, PartialEq)]
+struct Told {
+    what: &'static str,
+    id: String,
+    stamp: Option<Stamp>,
+}
+
+impl Told {
+    /// What must be told of a change, if anything.
+    fn by(change: &Change) -> Option<Self> {
+        let Change { write, was, .. } = change;
+        let Write { soul, field, cell } = write;
+        let told = |what, stamp| Self {
+            what,
+            id: field.to_string(),
+            stamp,
+        };
+        if soul.as_str() == CANARY_SOUL {
+            return Some(told("canary", None));
+        }
+        let table = Table::of_soul(soul)?;
+        let before = was.as_ref().is_some_and(|was| is_record(table, field, was));
+        let after = is_record(table, field, cell);
+        Some(match (before, after) {
+            (false, true) => told("created", Some(cell.stamp)),
+            (true, true) => told("updated", Some(cell.stamp)),
+            (true, false) => told("deleted", Some(cell.stamp)),
+            (false, false) => return None,
+        })
+    }
+
+    fn of(event: &Event) -> Self {
+        let told = |what, id: &str, stamp| Self {
+            what,
+            id: id.to_owned(),
+            stamp,
+        };
+        match &event.happened.subject {
+            Subject::Created(row) => told("created", &row.id, Some(row.stamp)),
+            Subject::Updated(row, _) => told("updated", &row.id, Some(row.stamp)),
+            Subject::Deleted { id, stamp, .. } => told("deleted", id, Some(*stamp)),
+            Subject::Survived(row, _) => told("survived", &row.id, Some(row.stamp)),
+            Subject::Canary { node, .. } => told("canary", node, None),
+        }
+    }
+}
+
+/// What a machine really holds.
+pub(crate) fn graph_cells(machine: &Player) -> Cells {
+    let items = machine.mesh().graph().items_after(None);
+    items
+        .map(|item| ((item.soul.clone(), item.field.clone()), item.cell.clone()))
+        .collect()
+}
+
+/// Whether a node has to list what this cell says.
+pub(crate) fn is_record(table: Table, id: &str, cell: &Cell) -> bool {
+    let text = cell.value.as_text();
+    text.is_some_and(|text| Record::read(table, id, &text, cell.stamp).is_ok())
+}
+
+/// Whether a stamp is not in the future of somebody whose clock shows `now`, and who has taken or
+/// issued `latest`.
+fn is_due(stamp: Stamp, latest: Option<Stamp>, now: Now) -> bool {
+    stamp.ms() < (now.wall_ms + 1) as f64 || latest.is_some_and(|latest| stamp <= latest)
+}
+
+/// The id of a put that answers nothing.
+fn put_id(frame: &[u8]) -> Option<&str> {
+    let rest = frame.strip_prefix(b"{\"#\":\"")?;
+    let end = rest.iter().position(|byte| *byte == b'"')?;
+    let (id, rest) = rest.split_at(end);
+    let is_put = rest.starts_with(b"\",\"put\":");
+    is_put.then(|| std::str::from_utf8(id).ok()).flatten()
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+fn text(frame: &[u8]) -> String {
+    String::from_utf8_lossy(frame).into_owned()
+}
