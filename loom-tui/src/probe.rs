@@ -33,7 +33,7 @@ pub use self::load::{Load, LoadReport, Mix, Pace, ReadJob, Until, WriteJob, Writ
 pub use self::report::{Mark, PairReport, Report, Summary, UNSEEN_LISTED_MAX};
 pub use self::view::{ObserverView, View};
 pub use self::waiting::{Goal, NotQuiet, NotSeen, Want};
-use crate::client::{self, NodeClient, Outcome, WriteOp, Written};
+use crate::client::{self, EdgeFilter, NodeClient, Outcome, VertexFilter, WriteOp, Written};
 use crate::cluster::Member;
 
 /// Commands waiting for the desk; when it is full, whoever has something to book waits.
@@ -378,6 +378,27 @@ impl Probe {
                 }
             }
         }
+    }
+
+    /// Asks members for everything they hold and books it. A record that was deleted before its
+    /// creation had arrived shows by its absence only, and no feed tells of that.
+    pub async fn relist(&self, members: impl IntoIterator<Item = Member>) {
+        let lists = members.into_iter().map(|member| async move {
+            let client = self.client(member)?;
+            let vertices = client.vertices_shown(&VertexFilter::default()).await;
+            let edges = client.edges_shown(&EdgeFilter::default()).await;
+            let (vertices, edges) = (vertices.ok()?, edges.ok()?);
+            let records = vertices.into_iter().chain(edges);
+            let records = records.map(|shown| (shown.key, shown.state)).collect();
+            let at = self.clock().now();
+            self.shared
+                .desk
+                .tell(Command::Listed(member, at, records))
+                .await;
+            Some(())
+        });
+        // Whoever does not answer has shown nothing.
+        futures_util::future::join_all(lists).await;
     }
 
     /// Which acked user write made before `before` at one of these members another of them has not

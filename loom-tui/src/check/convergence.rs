@@ -50,9 +50,9 @@ pub enum Recovered {
     /// They agreed after this long.
     #[serde(rename = "took_ms", serialize_with = "ms")]
     Within(Duration),
-    /// Something else was broken before they did; nothing was measured.
-    #[serde(rename = "interrupted_by")]
-    Interrupted(String),
+    /// Something else was broken still, or again: nothing was measured.
+    #[serde(rename = "not_measured_because")]
+    NotMeasured(String),
     /// They did not; what differed last.
     #[serde(rename = "not_because")]
     Not(String),
@@ -83,7 +83,7 @@ impl Convergence {
             .iter()
             .filter_map(|recovery| match recovery.ended {
                 Recovered::Within(took) => Some(took),
-                Recovered::Interrupted(_) | Recovered::Not(_) => None,
+                Recovered::NotMeasured(_) | Recovered::Not(_) => None,
             });
         took.max()
     }
@@ -114,7 +114,7 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
                     });
                 }
             }
-            Recovered::Interrupted(_) => {}
+            Recovered::NotMeasured(_) => {}
             Recovered::Not(why) => {
                 timed += 1;
                 reasons
@@ -273,7 +273,7 @@ mod tests {
             (Recovered::Within(Duration::from_secs(31)), Verdict::Fail),
             (Recovered::Not("digests differ".to_owned()), Verdict::Fail),
             (
-                Recovered::Interrupted("kill node-1".to_owned()),
+                Recovered::NotMeasured("kill node-1".to_owned()),
                 Verdict::Pass,
             ),
         ] {

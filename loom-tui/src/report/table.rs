@@ -159,7 +159,7 @@ fn convergence(report: &Report, text: &mut String) {
     for Recovery { after, ended, .. } in agreement.recoveries.iter().take(FAULTS_SHOWN) {
         let told = match ended {
             Recovered::Within(took) => format!("agreed in {}", millis(took.as_secs_f64() * 1e3)),
-            Recovered::Interrupted(by) => format!("not measured: {by} came before agreement"),
+            Recovered::NotMeasured(why) => format!("not measured: {why}"),
             Recovered::Not(why) => format!("did not agree: {}", shortened(why)),
         };
         let _ = writeln!(text, "  after {after}: {told}");

@@ -274,8 +274,8 @@ impl Host {
             let error = done.as_ref().err().map(ToString::to_string);
             injecting.done(error).await;
             if done.is_ok() {
-                self.recoveries
-                    .done(action, &what, self.recorder.epoch().elapsed());
+                let at = self.recorder.epoch().elapsed();
+                self.recoveries.done(action, member, &what, at);
             }
             done
         });

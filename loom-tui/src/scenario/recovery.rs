@@ -1,9 +1,10 @@
 //! How long a cluster takes to agree again after each heal and each start.
 //!
-//! Every mending fault starts a stopwatch. It stops when the nodes that are up and not cut off have
-//! shown each other every write made before, and hold the same: equal digests, or, while writes go
-//! on, digests that move and differ by no more records than are under way. A fault that breaks
-//! something meanwhile interrupts it: what is measured then would be that fault.
+//! Every mending fault starts a stopwatch. It stops when the nodes that are up and not cut off hold
+//! the same: equal digests, or, while writes go on, every write made before shown by all, and digests
+//! that move and differ by no more records than are under way. A fault that breaks something
+//! meanwhile interrupts it, and one that still keeps the mended member apart leaves nothing to be
+//! measured: it would be that fault.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ impl Recoveries {
 
     /// Something was done at `at` of the run: what mends the cluster starts a stopwatch. Called within
     /// the runtime.
-    pub fn done(&self, action: Action, what: &str, at: Duration) {
+    pub fn done(&self, action: Action, member: Option<Member>, what: &str, at: Duration) {
         let mut watches = self.lock();
         if !is_mending(action) || watches.len() >= RECOVERIES_MAX {
             return;
@@ -74,15 +75,16 @@ impl Recoveries {
             at_ms: at.as_secs_f64() * 1_000.0,
             ended: Recovered::Not("it was not looked at yet".to_owned()),
         }));
-        let timing = time(
-            Arc::clone(&self.backend),
-            self.probe.clone(),
-            self.shared,
-            Arc::clone(&recovery),
-        );
+        let timing = Timing {
+            backend: Arc::clone(&self.backend),
+            probe: self.probe.clone(),
+            shared: self.shared,
+            member,
+            recovery: Arc::clone(&recovery),
+        };
         watches.push(Watch {
             recovery,
-            running: Some(tokio::spawn(timing)),
+            running: Some(tokio::spawn(timing.run())),
         });
     }
 
@@ -123,7 +125,7 @@ impl Watch {
         running.abort();
         let mut recovery = self.recovery.lock().unwrap_or_else(PoisonError::into_inner);
         if let Recovered::Not(_) = recovery.ended {
-            recovery.ended = Recovered::Interrupted(by.to_owned());
+            recovery.ended = Recovered::NotMeasured(format!("{by} came before agreement"));
         }
     }
 }
@@ -143,28 +145,44 @@ fn is_mending(action: Action) -> bool {
     )
 }
 
-async fn time(
+/// One stopwatch while it runs.
+struct Timing {
     backend: Arc<dyn ClusterBackend>,
     probe: Probe,
     shared: bool,
+    /// Who was mended; `None` for the cluster.
+    member: Option<Member>,
     recovery: Arc<Mutex<Recovery>>,
-) {
-    let (begun, before) = (Instant::now(), probe.clock().now());
-    let mut last: Option<Digests> = None;
-    loop {
-        let ended = match look(&*backend, &probe, shared, before, &mut last).await {
-            Ok(()) => Recovered::Within(begun.elapsed()),
-            Err(why) => Recovered::Not(why),
+}
+
+impl Timing {
+    async fn run(self) {
+        let Self { backend, probe, .. } = &self;
+        let (begun, before) = (Instant::now(), probe.clock().now());
+        let apart = match (whole(&**backend, probe).await, self.member) {
+            (Err(why), _) => Some(why),
+            (Ok(whole), Some(node @ Member::Node(_))) if !whole.contains(&node) => {
+                Some(format!("{node} was still kept apart"))
+            }
+            (Ok(_), _) => None,
         };
-        let is_over = matches!(ended, Recovered::Within(_));
-        recovery
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .ended = ended;
-        if is_over {
-            return;
+        if let Some(why) = apart {
+            return self.tell(Recovered::NotMeasured(why));
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        let mut last: Option<Digests> = None;
+        loop {
+            let looked = look(&**backend, probe, self.shared, before, &mut last).await;
+            match looked {
+                Ok(()) => return self.tell(Recovered::Within(begun.elapsed())),
+                Err(why) => self.tell(Recovered::Not(why)),
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn tell(&self, ended: Recovered) {
+        let mut recovery = self.recovery.lock().unwrap_or_else(PoisonError::into_inner);
+        recovery.ended = ended;
     }
 }
 
@@ -177,15 +195,15 @@ async fn look(
     last: &mut Option<Digests>,
 ) -> Result<(), String> {
     let whole = whole(backend, probe).await?;
+    let seen = settle::digests(probe, &whole).await?;
+    if seen.are_equal() {
+        return Ok(());
+    }
     if let Some(owed) = probe.owed_since(before, &whole).await {
         return Err(owed);
     }
     if shared {
         // What else differs may be others'.
-        return Ok(());
-    }
-    let seen = settle::digests(probe, &whole).await?;
-    if seen.are_equal() {
         return Ok(());
     }
     let moved = last.as_ref().is_some_and(|last| *last != seen);

@@ -139,7 +139,11 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         recoveries.push(Recovery {
             after: "the script's end".to_owned(),
             at_ms: mended_at.as_secs_f64() * 1_000.0,
-            ended: Recovered::Not(busy.clone()),
+            // What all have lost is lost, and no disagreement.
+            ended: match settled.agreed {
+                true => Recovered::Within(settled.took),
+                false => Recovered::Not(busy.clone()),
+            },
         });
         settled.not_quiet.get_or_insert(busy);
     } else if broke.is_none() {

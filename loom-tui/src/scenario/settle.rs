@@ -26,6 +26,8 @@ pub const SETTLE_WITHIN: Duration = Duration::from_secs(60);
 const STUCK_AFTER: Duration = Duration::from_secs(12);
 /// Equal digests that do not move for this long, with a write still unseen: it is lost.
 const LOST_AFTER: Duration = Duration::from_secs(2);
+/// How often nodes that agree and have not shown everything are asked for all they hold.
+const RELIST_EVERY: Duration = Duration::from_millis(500);
 /// How often digests are compared.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// How often a node is read again because it changed meanwhile.
@@ -101,11 +103,21 @@ pub async fn await_converged(
     shared: bool,
     until: Instant,
 ) -> Result<(), String> {
-    let left = until.saturating_duration_since(Instant::now());
-    probe
-        .await_quiet(members, left)
-        .await
-        .map_err(|busy| busy.to_string())?;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let Err(busy) = probe.await_quiet(members, left.min(RELIST_EVERY)).await else {
+            break;
+        };
+        if Instant::now() >= until {
+            return Err(busy.to_string());
+        }
+        if digests(probe, members)
+            .await
+            .is_ok_and(|seen| seen.are_equal())
+        {
+            probe.relist(busy.behind.into_keys()).await;
+        }
+    }
     let mut before: Option<Digests> = None;
     loop {
         let seen = digests(probe, members).await;
@@ -160,6 +172,8 @@ pub async fn mend(backend: &Arc<dyn ClusterBackend>, recorder: &Recorder) -> Res
 pub struct Settled {
     /// Why it is not quiet; `None` when it is.
     pub not_quiet: Option<String>,
+    /// Whether the digests were equal in the end, quiet or not.
+    pub agreed: bool,
     /// How long that was waited for.
     pub took: Duration,
     /// What had not arrived yet when it became late.
@@ -180,6 +194,7 @@ pub async fn await_quiet(
     (mark, late_after): (&Mark, Duration),
 ) -> Settled {
     let mut late: Option<Vec<Unseen>> = None;
+    let mut listed: Option<Instant> = None;
     let members = probe.members();
     let begun = Instant::now();
     let mut moved = begun;
@@ -191,9 +206,17 @@ pub async fn await_quiet(
         if equal && busy.is_none() {
             return Settled {
                 not_quiet: None,
+                agreed: true,
                 took: begun.elapsed(),
                 late: late.unwrap_or_default(),
             };
+        }
+        if let (true, Some(busy)) = (equal, &busy)
+            && listed.is_none_or(|listed| listed.elapsed() >= RELIST_EVERY)
+        {
+            listed = Some(Instant::now());
+            probe.relist(busy.behind.keys().copied()).await;
+            continue;
         }
         if late.is_none() && begun.elapsed() >= late_after {
             let unseen = probe.report(mark).await.unseen;
@@ -219,6 +242,7 @@ pub async fn await_quiet(
             let waited = took.as_secs_f64();
             return Settled {
                 not_quiet: Some(format!("after {waited:.1} s: {}", why.join("; "))),
+                agreed: equal,
                 took,
                 late: late.unwrap_or_default(),
             };
