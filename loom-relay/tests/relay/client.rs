@@ -62,6 +62,16 @@ impl Client {
         self.socket.send(Message::text(message.to_string())).await
     }
 
+    /// Sends whatever this is.
+    pub(crate) async fn say(&mut self, frame: impl Into<Message>) -> Result<(), Error> {
+        self.socket.send(frame.into()).await
+    }
+
+    /// Queues a frame; flushed when there are many, or by [`Client::next`].
+    pub(crate) async fn feed(&mut self, frame: String) -> Result<(), Error> {
+        self.socket.feed(Message::text(frame)).await
+    }
+
     /// The next message; `None` when the link is gone.
     pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
@@ -81,12 +91,16 @@ impl Client {
 
     /// The next message that answers `id`.
     pub(crate) async fn answer_to(&mut self, id: &str) -> Value {
-        loop {
-            let message = self.next().await.expect("the link is gone");
-            if message["@"] == id {
-                return message;
+        // Not `next` alone: pings would keep it waiting for ever.
+        within(async {
+            loop {
+                let message = self.next().await.expect("the link is gone");
+                if message["@"] == id {
+                    return message;
+                }
             }
-        }
+        })
+        .await
     }
 
     /// Whether the far end closes the websocket properly.

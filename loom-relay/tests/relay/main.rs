@@ -6,5 +6,6 @@
 )]
 
 mod client;
+mod hostile;
 mod http;
 mod process;

@@ -13,18 +13,21 @@ use tokio::process::{Child, ChildStderr, Command};
 
 use super::client::{Client, within};
 
-struct Program {
-    child: Child,
-    log: Lines<BufReader<ChildStderr>>,
-    address: SocketAddr,
+pub(super) struct Program {
+    pub(super) child: Child,
+    pub(super) log: Lines<BufReader<ChildStderr>>,
+    pub(super) address: SocketAddr,
 }
 
 impl Program {
     /// Starts the relay on a free port and waits until it says where it listens.
-    async fn start(flags: &[&str]) -> Self {
-        let mut child = command(&[&["--port", "0"], flags].concat())
-            .spawn()
-            .unwrap();
+    pub(super) async fn start(flags: &[&str]) -> Self {
+        Self::of(command(&[&["--port", "0"], flags].concat())).await
+    }
+
+    /// The same, of any command that ends up as a relay.
+    pub(super) async fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = within(async {
             loop {
@@ -54,7 +57,7 @@ impl Program {
     }
 }
 
-fn command(flags: &[&str]) -> Command {
+pub(super) fn command(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loom-relay"));
     command
         .args(flags)
