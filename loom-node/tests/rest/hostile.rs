@@ -1,7 +1,14 @@
-//! Bytes that are no request, or only half of one.
+//! Bytes that are no request, or only half of one, connections without any, and a relay that is no
+//! friend.
 
+use futures_util::{SinkExt as _, StreamExt as _};
+use loom_node::NodeConfig;
+use loom_relay::driver::PeerUrl;
+use reqwest::Method;
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Node, SOON, address};
 
@@ -83,5 +90,138 @@ async fn a_client_that_announces_too_much_hears_so_before_it_sends_it() {
     let answer = raw(&node, head.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert!(answer.contains("body_too_large"), "{answer}");
+    node.stop().await;
+}
+
+/// Waits until a count has come to what it must come to.
+async fn until_counted(node: &Node, name: &str, least: f64) {
+    let counting = async {
+        loop {
+            let page = node.request(Method::GET, "/metrics").send().await.unwrap();
+            let page = page.text().await.unwrap();
+            let line = page
+                .lines()
+                .find_map(|line| line.strip_prefix(&format!("loom_node_{name} ")));
+            if line.unwrap().parse::<f64>().unwrap() >= least {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let counted = tokio::time::timeout(SOON, counting).await;
+    counted.unwrap_or_else(|_| panic!("{name} stays below {least}"));
+}
+
+#[tokio::test]
+async fn a_hostile_relay_is_counted_and_the_node_serves_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/gun", listener.local_addr().unwrap());
+    let mut config = NodeConfig::new("node-1");
+    config.peers = vec![PeerUrl::parse(&url).unwrap()];
+    let node = Node::start(config).await;
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut relay = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let deep = 200_000;
+    let mut said = 0;
+    for (counted, frames) in [
+        (
+            "mesh_frames_malformed_total",
+            vec![
+                r##"[{"#":"q1","get":{"#":"x"}}"##.to_owned(),
+                "{".to_owned(),
+                " {}".to_owned(),
+                "[".repeat(deep),
+            ],
+        ),
+        (
+            "mesh_dam_unknown_total",
+            vec![
+                r##"{"#":"a","dam":"service","service":"install"}"##.to_owned(),
+                r##"{"#":"b","dam":"mob","mob":1,"peers":{"http://127.0.0.1:1":{}}}"##.to_owned(),
+                // As a Loom peer, answers that nobody asked for.
+                r##"{"#":"c","@":"x","dam":"?","pid":"p","loom":{"v":1,"sync":2}}"##.to_owned(),
+                r##"{"#":"d","@":"x","dam":"loom","root":"00","count":9}"##.to_owned(),
+                r##"{"#":"e","@":"x","dam":"loom","loom":{"diff":"YQ"}}"##.to_owned(),
+            ],
+        ),
+        (
+            "mesh_messages_refused_total",
+            vec![
+                r##"{"#":"f","put":{"loomdb:nodes":5}}"##.to_owned(),
+                r##"{"#":"g","put":{"loomdb:nodes":{"_":{"#":"loomdb:nodes",">":{"n":"1"}},"n":"{}"}}}"##.to_owned(),
+                r##"{"#":"h","dam":"loom","ask":"diff","loom":{"diff":"AAAA"}}"##.to_owned(),
+                r##"{"#":[],"get":{}}"##.to_owned(),
+            ],
+        ),
+        (
+            "mesh_frames_oversize_total",
+            vec![format!("{{\"x\":\"{}\"}}", "x".repeat(17 << 20))],
+        ),
+    ] {
+        let count = frames.len() as f64;
+        for frame in frames {
+            relay.send(Message::text(frame)).await.unwrap();
+        }
+        // The greeting is taken, everything else is not.
+        let greeting = f64::from(u8::from(counted.starts_with("mesh_dam")));
+        until_counted(&node, counted, count - greeting).await;
+        said += 1;
+        let (status, _) = node.post("/nodes", &json!({"id": format!("n{said}"), "type": "t"})).await;
+        assert_eq!(status, 201, "after {counted}");
+    }
+    relay.send(Message::binary(&b"{}"[..])).await.unwrap();
+    until_counted(&node, "frames_binary_total", 1.0).await;
+    // What is no record is held, as GUN demands, and shown to nobody.
+    let not_a_record =
+        r##"{"#":"z","put":{"loomdb:nodes":{"_":{"#":"loomdb:nodes",">":{"z":1}},"z":"[{]"}}}"##;
+    relay.send(Message::text(not_a_record)).await.unwrap();
+    until_counted(&node, "values_foreign", 1.0).await;
+    assert_eq!(node.get("/nodes").await["count"], said);
+    // The link has lasted: nothing of this was a reason to hang up.
+    relay
+        .send(Message::text(
+            r##"{"#":"last","@":"x","dam":"?","pid":"p"}"##,
+        ))
+        .await
+        .unwrap();
+    relay.close(None).await.unwrap();
+    while let Some(Ok(_)) = relay.next().await {}
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_closed_and_those_before_them_are_served() {
+    let mut config = NodeConfig::new("node-1");
+    config.driver.links_max = 10;
+    config.driver.other_connections_max = 20;
+    let node = Node::start(config).await;
+    // From here on its client has a connection of its own.
+    assert_eq!(node.get("/nodes").await["count"], 0);
+    let mut silent = Vec::new();
+    for _ in 0..50 {
+        silent.push(TcpStream::connect(address(&node.url)).await.unwrap());
+    }
+    until_counted(&node, "connections_refused_total", 21.0).await;
+    let (status, _) = node.post("/nodes", &json!({"id": "a", "type": "t"})).await;
+    assert_eq!(status, 201);
+    let mut closed = 0;
+    for stream in &mut silent {
+        let mut byte = [0];
+        let soon = std::time::Duration::from_millis(20);
+        let read = tokio::time::timeout(soon, stream.read(&mut byte));
+        closed += u32::from(matches!(read.await, Ok(Ok(0) | Err(_))));
+    }
+    assert_eq!(closed, 21);
+    drop(silent);
+    let fresh = reqwest::Client::new();
+    let url = format!("{}/nodes/a", node.url);
+    let asking = async {
+        while fresh.get(&url).send().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, asking)
+        .await
+        .expect("there is room again");
     node.stop().await;
 }
