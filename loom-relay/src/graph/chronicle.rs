@@ -48,6 +48,30 @@ pub struct Entry {
 }
 
 impl Chronicle {
+    /// Lists these, in whatever order they are; `root` is theirs.
+    pub(super) fn of(mut entries: Vec<Entry>, root: Root) -> Self {
+        entries.sort_unstable_by_key(|entry| entry.id);
+        let mut chunks = Vec::with_capacity(entries.len().div_ceil(CHUNK_MAX));
+        let mut entries = entries.into_iter();
+        loop {
+            let mut chunk = Vec::with_capacity(CHUNK_MAX);
+            chunk.extend(entries.by_ref().take(CHUNK_MAX));
+            let Some(first) = chunk.first().map(|entry| entry.id) else {
+                break;
+            };
+            chunks.push(Chunk {
+                first,
+                entries: chunk,
+            });
+        }
+        Self { chunks, root }
+    }
+
+    /// Everything listed, in order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.chunks.iter().flat_map(|chunk| &chunk.entries)
+    }
+
     /// Equal exactly when two peers are going to hold the same.
     pub fn root(&self) -> Root {
         self.root

@@ -20,7 +20,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
 
 use super::marker::Marker;
 use super::{Durability, Store, StoreError, row};
-use crate::graph::Held;
+use crate::graph::{Held, Loader};
 use crate::machine::{Batch, Deferral};
 use crate::model::Change;
 
@@ -170,12 +170,13 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn load(&mut self) -> Result<Held, StoreError> {
-        let mut held = Held::default();
+        let mut loader = Loader::default();
         for entry in self.fields.iter() {
             let (key, value) = self.read(entry)?;
             let write = row::decode(&key, &value).ok_or_else(|| self.garbled("field", &key))?;
-            held.graph.load(write);
+            loader.load(write);
         }
+        let mut held = Held::from(loader.finish());
         for entry in self.deferred.iter() {
             let (key, value) = self.read(entry)?;
             let write = row::decode_deferred(&key, &value)

@@ -23,7 +23,7 @@ pub struct Brief([u8; BRIEF_BYTES]);
 
 impl ItemId {
     /// The id of the item that `root` is the root of.
-    pub(super) fn new(stamp: Stamp, root: Root) -> Self {
+    pub(in crate::graph) fn new(stamp: Stamp, root: Root) -> Self {
         let mut hash = [0; 24];
         hash.copy_from_slice(&root.bytes()[..24]);
         Self {
