@@ -45,7 +45,7 @@ pub enum Subject {
     Created(Arc<Row>),
     /// A record was replaced, in conflict with the one before or not.
     Updated(Arc<Row>, Option<Conflict>),
-    /// A record is gone.
+    /// A record is gone; it may never have been here.
     Deleted {
         /// From where.
         table: Table,

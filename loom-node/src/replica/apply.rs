@@ -98,10 +98,15 @@ impl Replica {
             }
         }
         let Ok(Some(record)) = record else {
-            let was = self.index.remove(table, field)?;
+            let was = self.index.remove(table, field);
+            // A tombstone is news also where the record was never held, or deleted before: it was
+            // made and deleted while this node was away, and whoever follows it waits for both.
+            if was.is_none() && !cell.value.is_null() {
+                return None;
+            }
             return Some(Subject::Deleted {
                 table,
-                id: was.id.clone(),
+                id: was.map_or_else(|| field.into(), |was| was.id.clone()),
                 stamp: cell.stamp,
             });
         };

@@ -137,6 +137,26 @@ fn a_write_is_acknowledged_only_when_it_is_durable_but_read_at_once() {
 }
 
 #[test]
+fn a_record_made_and_deleted_while_a_node_was_away_is_told_as_deleted_there() {
+    let mut cluster = Cluster::new(2);
+    cluster.cut(1);
+    cluster.put(0, Table::Nodes, node("a", 1));
+    let delete = Wish::Delete {
+        table: Table::Nodes,
+        id: "a".into(),
+    };
+    cluster.wish(0, delete).unwrap();
+    cluster.heal(1);
+    assert!(cluster.agree());
+    let told = cluster.history(1);
+    let deleted = told.iter().any(
+        |event| matches!(&event.happened.subject, Subject::Deleted { id, .. } if &**id == "a"),
+    );
+    assert!(deleted, "{told:?}");
+    assert_eq!(cluster.status(1).nodes, 0);
+}
+
+#[test]
 fn a_refused_wish_changes_nothing_and_waits_for_nothing() {
     let mut cluster = Cluster::new(1);
     cluster.put(0, Table::Nodes, node("a", 1));

@@ -336,6 +336,8 @@ impl Told {
             (false, true) => told("created", Some(cell.stamp)),
             (true, true) => told("updated", Some(cell.stamp)),
             (true, false) => told("deleted", Some(cell.stamp)),
+            // Whoever made the record waits for both, also where it never was.
+            (false, false) if cell.value.is_null() => told("deleted", Some(cell.stamp)),
             (false, false) => return None,
         })
     }
