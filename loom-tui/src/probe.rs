@@ -12,6 +12,7 @@
 mod alarm;
 mod canary;
 mod desk;
+mod doubt;
 pub mod ledger;
 pub mod load;
 mod report;
@@ -38,6 +39,8 @@ use crate::cluster::Member;
 
 /// Commands waiting for the desk; when it is full, whoever has something to book waits.
 const DESK_QUEUE_CAP: usize = 4_096;
+/// How often nodes are asked for what they may have told nobody, while quiet is waited for.
+const ASK_EVERY: Duration = Duration::from_millis(250);
 
 /// The probe's clock: everything the probe and the engine time is the age of one of these.
 #[derive(Clone, Copy, Debug)]
@@ -364,9 +367,23 @@ impl Probe {
         (self.shared.desk)
             .tell(Command::AwaitQuiet(observers.clone(), reply))
             .await;
-        match tokio::time::timeout(within, quiet).await {
+        let asking = async {
+            loop {
+                tokio::time::sleep(ASK_EVERY).await;
+                doubt::ask(self, &observers).await;
+            }
+        };
+        let quiet = tokio::time::timeout(within, async {
+            tokio::select! {
+                quiet = quiet => quiet,
+                () = asking => unreachable!("asking has no end"),
+            }
+        });
+        match quiet.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => {
+                // Whoever only looks in has not waited to be told.
+                doubt::ask(self, &observers).await;
                 let (reply, why) = oneshot::channel();
                 (self.shared.desk)
                     .tell(Command::WhyNotQuiet(observers, reply))

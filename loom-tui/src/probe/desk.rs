@@ -18,6 +18,9 @@ use crate::stats::{Interval, Intervals, Latencies};
 /// Commands taken before waiters are looked at.
 const BATCH_MAX: usize = 512;
 
+/// Records asked for at a time because a deletion of them may never be told.
+const DOUBTFUL_MAX: usize = 64;
+
 /// The way to the books.
 #[derive(Clone, Debug)]
 pub(super) struct Desk(pub(super) mpsc::Sender<Command>);
@@ -43,6 +46,11 @@ pub(super) enum Command {
     /// An observer was asked for one record and showed it; `None` when it has none. Satisfies
     /// those who wait, but is no measurement.
     Answered(Member, Key, Option<Stamp>),
+    /// What observers have to be asked for, of writes made before a moment: see
+    /// [`Ledger::doubtful`].
+    Doubtful(Vec<Member>, Duration, oneshot::Sender<Vec<(Member, Key)>>),
+    /// An observer was asked for one of those and has no such record.
+    Absent(Member, Duration, Key),
     /// An observer's feed came up or went down.
     Feed(Member, FeedState),
     AwaitSeen(
@@ -143,6 +151,14 @@ impl Books {
                 self.waiting.present(observer, &key, stamp);
             }
             Command::Answered(observer, key, None) => self.waiting.absent(observer, &key),
+            Command::Doubtful(observers, before, reply) => {
+                let doubtful = self.ledger.doubtful(&observers, before, DOUBTFUL_MAX);
+                let _ = reply.send(doubtful);
+            }
+            Command::Absent(observer, at, key) => {
+                (self.ledger).absent(observer, &key, at, &mut self.samples);
+                self.waiting.absent(observer, &key);
+            }
             Command::Feed(observer, state) => {
                 self.viewer.feed(observer, state);
                 if state == FeedState::Gap {

@@ -11,6 +11,7 @@
 //! and ages. At most [`Limits::writes_max`] are followed; those beyond are counted as overflow,
 //! and a run with overflow proves nothing.
 
+mod absence;
 mod answers;
 mod track;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 pub use self::answers::{Owed, Sample, Standing, Tally, Unseen};
 use self::track::{Step, Track};
-use crate::client::{Key, Kind, Stamp};
+use crate::client::{Key, Stamp};
 use crate::cluster::Member;
 
 /// Names one write for as long as the probe lives.
@@ -278,40 +279,6 @@ impl Ledger {
         }
     }
 
-    /// An observer listed everything it holds. What it lists it shows; a deleted record shows by
-    /// its absence.
-    pub fn listed(
-        &mut self,
-        observer: Member,
-        records: &BTreeMap<Key, Stamp>,
-        at: Duration,
-        samples: &mut Vec<Sample>,
-    ) {
-        let Some(index) = self.index(observer) else {
-            return;
-        };
-        let mut shows = Vec::new();
-        for (key, track) in &self.tracks {
-            if key.kind == Kind::Canary {
-                continue;
-            }
-            if let Some(stamp) = records.get(key) {
-                shows.push((key.clone(), *stamp));
-                continue;
-            }
-            let deleted = track.owed[index]
-                .iter()
-                .rev()
-                .find(|(_, id)| self.writes[id].intent.delete);
-            if let Some((stamp, _)) = deleted {
-                shows.push((key.clone(), *stamp));
-            }
-        }
-        for (key, stamp) in shows {
-            self.shown(observer, &key, stamp, at, samples);
-        }
-    }
-
     /// What `observer` still owes.
     pub fn owed(&self, observer: Member) -> Owed {
         self.index(observer).map_or_else(Owed::default, |index| {
@@ -478,6 +445,9 @@ impl Ledger {
         }
         let track = (self.tracks.get_mut(&entry.intent.key)).expect("a followed write has a track");
         track.in_flight.remove(&(entry.booked, id));
+        if haunted && entry.intent.delete {
+            track.perhaps_deleted = track.perhaps_deleted.max(Some(entry.intent.intended));
+        }
         track.trim();
         self.release(&entry.intent.key, haunted);
         Some(entry)

@@ -19,6 +19,8 @@ pub(super) struct Track {
     pub(super) owed: Vec<BTreeSet<(Stamp, WriteId)>>,
     /// A write of unknown outcome may still show.
     pub(super) haunted: bool,
+    /// When the last deletion of unknown outcome was to be sent.
+    pub(super) perhaps_deleted: Option<Duration>,
 }
 
 /// An observer showed a later stamp than before.
@@ -38,6 +40,7 @@ impl Track {
             shown: vec![VecDeque::new(); observers],
             owed: vec![BTreeSet::new(); observers],
             haunted: false,
+            perhaps_deleted: None,
         }
     }
 
