@@ -51,6 +51,9 @@ built_in![
     "node-wipe",
     "relay-crash",
     "relay-wipe",
+    "chaos",
+    "torture",
+    "soak",
     "throughput",
 ];
 

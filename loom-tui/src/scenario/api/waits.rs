@@ -48,6 +48,10 @@ pub(super) const GROUP: Group = Group {
             about: "A duration, for reading well: `await_converged(within(\"2s\"))`.",
         },
         Doc {
+            usage: "milliseconds(duration)",
+            about: "A duration as a whole number of milliseconds, to reckon with.",
+        },
+        Doc {
             usage: "wall_ms()",
             about: "Wall clock, in milliseconds since 1970.",
         },
@@ -154,6 +158,10 @@ pub(super) fn register(api: &mut Api<'_>) {
     api.engine
         .register_fn(api.named("within"), |text: Dynamic| -> Result<Span> {
             Ok(Span(span(&text)?))
+        });
+    api.engine
+        .register_fn(api.named("milliseconds"), |text: Dynamic| -> Result<i64> {
+            Ok(i64::try_from(span(&text)?.as_millis()).unwrap_or(i64::MAX))
         });
     api.engine.register_fn(api.named("wall_ms"), || -> i64 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
