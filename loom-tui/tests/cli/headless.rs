@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::controller::command;
 
 /// The built-in scenarios, in the order they are played.
-const SCENARIOS: [&str; 18] = [
+const SCENARIOS: [&str; 21] = [
     "basic-sync",
     "concurrent-updates",
     "cross-node-edges",
@@ -26,6 +26,9 @@ const SCENARIOS: [&str; 18] = [
     "node-wipe",
     "relay-crash",
     "relay-wipe",
+    "chaos",
+    "torture",
+    "soak",
     "throughput",
 ];
 

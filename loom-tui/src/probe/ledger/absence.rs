@@ -5,7 +5,7 @@
 //! outcome stays unknown, nothing will ever show it. Those are the [`Ledger::doubtful`] ones: the
 //! observer has to be asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{Class, Ledger, Sample};
@@ -71,7 +71,9 @@ impl Ledger {
                 .filter(move |observer| by_deletion(observer).is_some())
                 .map(move |observer| (observer, key.clone()))
         });
-        doubtful.take(max).collect()
+        // Several owed writes of one record are one question.
+        let distinct: BTreeSet<(Member, Key)> = doubtful.take(max).collect();
+        distinct.into_iter().collect()
     }
 
     /// The latest owed write that a deletion explains, if the observer does not have the record:
