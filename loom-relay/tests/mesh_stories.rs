@@ -7,7 +7,8 @@ mod net;
 
 use std::time::Duration;
 
-use loom_relay::machine::Input;
+use loom_relay::machine::{Input, Machine as _};
+use loom_relay::mesh::LOOK_AGAIN;
 use net::{NODES, Net, START_MS, get, messages, node, put, relay};
 use serde_json::{Value as Json, json};
 
@@ -362,6 +363,28 @@ fn a_write_from_the_future_is_passed_on_at_once_and_appears_when_its_time_comes(
     assert!(net.members[0].held().deferred.is_empty());
     assert_eq!(messages(&mut net, late)[0]["put"]["s"]["f"], 1);
     assert!(net.heard(b).is_empty(), "heard it at once");
+}
+
+#[test]
+fn a_deferred_write_follows_a_clock_that_is_set_forward_without_anything_heard() {
+    let mut net = Net::new([relay()]);
+    let client = net.client(0);
+    net.heard(client);
+    let ahead = Duration::from_secs(300);
+    let due = START_MS as f64 + ahead.as_millis() as f64;
+    net.say(client, put("p1", "s", "f", due, "1"));
+    net.hang_up(client);
+    let held = |net: &Net| net.members[0].mesh.graph().get("s", "f").is_some();
+    net.pass(Duration::from_secs(10));
+    assert!(!held(&net), "its time has not come");
+
+    net.set_forward(ahead);
+    assert!(!held(&net), "nobody has looked at the clock yet");
+    net.pass(LOOK_AGAIN);
+    assert!(held(&net));
+    assert_eq!(net.members[0].mesh.deferred().count, 0);
+    assert!(net.members[0].held().deferred.is_empty());
+    assert_eq!(net.members[0].mesh.deadline(), None, "nothing to wake for");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use loom_node::index::Query;
 use loom_node::record::Table;
 use loom_node::replica::Command;
 use loom_relay::clock::{Mono, Now};
+use loom_relay::mesh::LOOK_AGAIN;
 use loom_relay::sim::{Fault, Kinds, MemberId, Nemesis, Step, World};
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -51,9 +52,6 @@ impl fmt::Display for Failure {
 /// All agree within this time once nothing is broken and no write is in anybody's future: a dead
 /// link is noticed within 5 s, dialled again within 2 s, asked again within 5 s; twice over.
 const AGREE_WITHIN: Duration = Duration::from_secs(30);
-
-/// A clock that was set is looked at within this time by a mesh that defers something.
-const LOOKED_AT_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether all agree.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -171,11 +169,7 @@ impl Run {
         let due = members.map(|member| self.world.clock(member).until(latest_ms, healed));
         let settled = healed + due.max().unwrap_or_default();
         // Setting a clock right tells no process; those with something to wait for look in time.
-        let slack = if clocks {
-            LOOKED_AT_WITHIN
-        } else {
-            Duration::ZERO
-        };
+        let slack = if clocks { LOOK_AGAIN } else { Duration::ZERO };
         let limit = settled + slack + AGREE_WITHIN;
         self.world.wake(LOOK_EVERY, LOOK);
         loop {

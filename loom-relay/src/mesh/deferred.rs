@@ -20,8 +20,9 @@ pub const DEFERRED_BYTES_MAX: usize = 64 << 20;
 /// A single peer may take half of either.
 const PEER_SHARE: usize = 2;
 
-/// How long to sleep at most before looking at the wall clock again: it may have been set.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+/// How long to sleep at most before looking at the wall clock again: nothing says so when it is set
+/// forward. Only while something waits.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How many writes wait, and until when.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -25,6 +25,8 @@ pub(crate) struct Net {
     /// Frames on their way, by (sender's end, receiver's end).
     wires: BTreeMap<(End, End), VecDeque<Bytes>>,
     pub(crate) now: Now,
+    /// How far everybody's wall clock was set forward.
+    set_forward: Duration,
     next_peer: u64,
     next_seed: u64,
 }
@@ -68,6 +70,7 @@ impl Net {
                 mono: Mono(Duration::from_secs(1)),
                 wall_ms: START_MS,
             },
+            set_forward: Duration::ZERO,
             next_peer: 0,
             next_seed: 0,
         };
@@ -254,8 +257,14 @@ impl Net {
         self.move_to(until);
     }
 
+    /// Sets everybody's wall clock forward. Nobody is told.
+    pub(crate) fn set_forward(&mut self, by: Duration) {
+        self.set_forward += by;
+        self.move_to(self.now.mono);
+    }
+
     fn move_to(&mut self, mono: Mono) {
-        let passed = mono.since(Mono(Duration::from_secs(1)));
+        let passed = mono.since(Mono(Duration::from_secs(1))) + self.set_forward;
         self.now = Now {
             mono,
             wall_ms: START_MS + passed.as_millis() as u64,
