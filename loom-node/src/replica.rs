@@ -78,7 +78,7 @@ pub struct Replica {
 enum Acknowledge {
     One(Reply<Outcome>, Outcome),
     Many(Reply<Vec<Outcome>>, Vec<Outcome>),
-    Canary(Reply<Stamp>, Stamp),
+    Canary(Reply<Result<Stamp, Refused>>, Stamp),
 }
 
 impl Acknowledge {
@@ -87,7 +87,7 @@ impl Acknowledge {
         match self {
             Self::One(reply, outcome) => drop(reply.send(outcome)),
             Self::Many(reply, outcomes) => drop(reply.send(outcomes)),
-            Self::Canary(reply, stamp) => drop(reply.send(stamp)),
+            Self::Canary(reply, stamp) => drop(reply.send(Ok(stamp))),
         }
     }
 }

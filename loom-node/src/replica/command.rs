@@ -8,6 +8,7 @@ use std::sync::Arc;
 use loom_relay::mesh::DeferredView;
 use loom_relay::mesh::SyncView;
 use loom_relay::model::Stamp;
+use loom_relay::wire::BadPut;
 use tokio::sync::oneshot;
 
 use crate::feed::Event;
@@ -33,7 +34,7 @@ pub enum Command {
     /// List records.
     List(Query, Reply<Page>),
     /// Write this node's canary; answered with its stamp when durable.
-    Canary(String, Reply<Stamp>),
+    Canary(String, Reply<Result<Stamp, Refused>>),
     /// Fingerprint the graph.
     Digest(Reply<Digest>),
     /// Counters and sizes.
@@ -115,6 +116,9 @@ pub enum Refused {
     /// The result would not be a record.
     #[error(transparent)]
     Invalid(#[from] Invalid),
+    /// No peer would take it, so it is not kept here either.
+    #[error("nothing was written, because no peer would take it: {0}")]
+    Unwritable(#[from] BadPut),
 }
 
 /// A fingerprint of all records; equal on replicas that hold the same.

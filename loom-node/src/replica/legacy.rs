@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use loom_relay::model::{Stamp, Value, Write};
+use loom_relay::wire::check_write;
 
 use super::write::write;
 use crate::index::Row;
@@ -18,11 +19,14 @@ pub(super) fn push_writes(
     let before = was.map(souls).unwrap_or_default();
     let after = now.map(souls).unwrap_or_default();
     let Some(row) = now.or(was) else { return };
-    for soul in &after {
-        together.push(write(soul, &row.id, stamp, Value::from(true)));
-    }
-    for soul in before.difference(&after) {
-        together.push(write(soul, &row.id, stamp, Value::null()));
+    let listed = after.iter().map(|soul| (soul, Value::from(true)));
+    let gone = before.difference(&after).map(|soul| (soul, Value::null()));
+    for (soul, value) in listed.chain(gone) {
+        let write = write(soul, &row.id, stamp, value);
+        // A record of another peer may have a type too long for a soul; nobody has one of that name.
+        if check_write(&write).is_ok() {
+            together.push(write);
+        }
     }
 }
 

@@ -189,6 +189,27 @@ fn a_refused_wish_changes_nothing_and_waits_for_nothing() {
 }
 
 #[test]
+fn what_cannot_travel_is_never_acknowledged() {
+    // No flag sets such a name, but the library can be given one.
+    let mut cluster = Cluster::with(1, |config| config.node_id = "_".into());
+    let canary = cluster.ask(0, |reply| Command::Canary("c".into(), reply));
+    assert!(matches!(canary, Err(Refused::Unwritable(_))), "{canary:?}");
+}
+
+#[test]
+fn a_type_too_long_for_an_index_soul_keeps_no_record_from_being_changed() {
+    let mut cluster = Cluster::with(1, |config| config.legacy_index = true);
+    let text = json!({"type": "t".repeat(5_000)}).to_string();
+    let value = Value::text(&text);
+    cluster.foreign_write("loomdb:nodes", "a", value, WALL_MS as f64);
+    cluster.put(0, Table::Nodes, node("a", 1));
+    let (table, id) = (Table::Nodes, "a".to_owned());
+    cluster.wish(0, Wish::Delete { table, id }).unwrap();
+    let refused = cluster.nodes[0].mesh.counters().messages_refused;
+    assert_eq!((cluster.status(0).nodes, refused), (0, 0));
+}
+
+#[test]
 fn a_batch_may_name_a_record_twice_and_is_one_commit_otherwise() {
     let mut cluster = Cluster::new(2);
     cluster.disk = Some(Vec::new());
@@ -322,7 +343,9 @@ async fn canaries_travel_and_leave_no_trace_but_in_the_feed() {
         cluster.history(1).len(),
     );
     let mut reader = cluster.nodes[1].follow().open(Since::Now).unwrap();
-    cluster.ask(0, |reply| Command::Canary("sings".into(), reply));
+    cluster
+        .ask(0, |reply| Command::Canary("sings".into(), reply))
+        .unwrap();
     let events = reader.next().await.unwrap().unwrap();
     let canary = Subject::Canary {
         node: "node-1".into(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use loom_relay::clock::Now;
 use loom_relay::machine::{Commit, Effect};
 use loom_relay::model::{Cell, Stamp, Value, Write};
+use loom_relay::wire::check_write;
 use serde_json::{Map, Number};
 
 use super::{Acknowledge, CANARY_SOUL, Outcome, Refused, Replica, Reply, Wish, Written, legacy};
@@ -53,13 +54,18 @@ impl Replica {
     pub(super) fn on_canary(
         &mut self,
         value: &str,
-        reply: Reply<Stamp>,
+        reply: Reply<Result<Stamp, Refused>>,
         now: Now,
         effects: &mut Vec<Effect>,
     ) {
         let stamp = self.mesh.issue(now.wall_ms);
         let node_id = self.config.node_id.clone();
         let write = write(CANARY_SOUL, &node_id, stamp, Value::text(value));
+        if let Err(bad) = check_write(&write) {
+            // Whoever asked may have hung up.
+            let _ = reply.send(Err(bad.into()));
+            return;
+        }
         let commit = self.commit(vec![write], now, effects);
         self.acknowledge(commit, Acknowledge::Canary(reply, stamp));
     }
@@ -94,8 +100,8 @@ impl Replica {
         (outcomes, commit.or(last_commit))
     }
 
-    /// Hands writes to the mesh and applies what won, which is all of them: their stamps exceed
-    /// everything held.
+    /// Hands writes to the mesh and applies what won, which is all of them: they have been checked
+    /// and their stamps exceed everything held.
     fn commit(
         &mut self,
         writes: Vec<Write>,
@@ -107,9 +113,10 @@ impl Replica {
         }
         let news = effects.len();
         let commit = self.mesh.write(writes, now, effects);
-        debug_assert!(commit.is_some(), "ids are checked and stamps exceed all");
         self.absorb(now, news, effects);
-        commit
+        // Without a commit there would be nothing to wait for, and what was not kept would be
+        // acknowledged at once.
+        Some(commit.expect("writes are checked and their stamps exceed all"))
     }
 
     fn plan(&mut self, wish: Wish, now: Now) -> Result<Planned, Refused> {
@@ -183,7 +190,9 @@ impl Replica {
         let is_lost = row.is_some() && was.is_none() && self.strikes(Plant::LoseAcked);
         if !is_lost {
             let value = text.map_or_else(Value::null, |text| Value::text(&text));
-            together.push(write(table.soul(), &id, stamp, value));
+            let write = write(table.soul(), &id, stamp, value);
+            check_write(&write)?;
+            together.push(write);
             if self.config.legacy_index {
                 legacy::push_writes(was.as_deref(), row.as_deref(), stamp, together);
             }

@@ -166,7 +166,7 @@ pub(super) async fn canary(
             return Err(ApiError::bad_request("invalid_value", error));
         }
     };
-    let stamp = app.ask(|reply| Command::Canary(value, reply)).await?;
+    let stamp = app.ask(|reply| Command::Canary(value, reply)).await??;
     let origin = &*app.config().node_id;
     Ok(answer::json(
         StatusCode::OK,

@@ -3,7 +3,7 @@
 use loom_node::record::Table;
 use loom_node::record::draft::Draft;
 use loom_node::record::patch::Patch;
-use loom_node::replica::{Command, Outcome, Wish, Written};
+use loom_node::replica::{Command, Outcome, Refused, Wish, Written};
 use loom_relay::model::{Stamp, Value};
 use rand::RngExt as _;
 use rand::rngs::SmallRng;
@@ -33,7 +33,7 @@ struct Asked {
 enum Answer {
     One(Receiver<Outcome>),
     Many(Receiver<Vec<Outcome>>),
-    Canary(Receiver<Stamp>, String),
+    Canary(Receiver<Result<Stamp, Refused>>, String),
 }
 
 /// What an answered request promises to be stored: ids and stamps.
@@ -117,7 +117,10 @@ impl Request {
                 let outcomes = answer.try_recv().ok()?;
                 Some(outcomes.into_iter().filter_map(promised).collect())
             }
-            Answer::Canary(answer, node) => Some(vec![(node.clone(), answer.try_recv().ok()?)]),
+            Answer::Canary(answer, node) => {
+                let stamp = answer.try_recv().ok()?;
+                Some(stamp.into_iter().map(|it| (node.clone(), it)).collect())
+            }
         }
     }
 }
