@@ -15,4 +15,5 @@ mod puppet;
 mod outages;
 mod reads;
 mod relays;
+mod sea;
 mod writes;

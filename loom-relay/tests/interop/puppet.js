@@ -36,6 +36,12 @@ const load = {
     globalThis.localStorage = pageStorage();
     return require(path.join(modules, 'gun', 'gun.js'));
   },
+  // The library with SEA: it signs what its user writes, and checks what it hears.
+  signed: () => {
+    const library = require(path.join(modules, 'gun', 'gun.js'));
+    require(path.join(modules, 'gun', 'sea.js'));
+    return library;
+  },
   // The build for servers: it calls itself a super peer, and can route by AXE.
   server: () => require(path.join(modules, 'gun', 'index.js')),
 };
@@ -59,9 +65,12 @@ gun._.on('bye', function (peer) {
   say({ link: 'down' });
 });
 
-// ["soul", "field"], a lex object as a step, null for map().
-const at = (steps) =>
-  steps.reduce((chain, step) => (step === null ? chain.map() : chain.get(step)), gun);
+// ["soul", "field"], a lex object as a step, null for map(); "~" first for the user signed in.
+const at = ([first, ...rest]) =>
+  rest.reduce(
+    (chain, step) => (step === null ? chain.map() : chain.get(step)),
+    first === '~' ? gun.user() : gun.get(first),
+  );
 
 const plain = (data) => {
   if (data === null || typeof data !== 'object') return data;
@@ -78,6 +87,18 @@ const commands = {
   put: ({ id, path, value, state }) =>
     at(path).put(value, ({ ok, err }) => say({ id, ok, err }), { state }),
   set: ({ id, path, value }) => at(path).set(value, ({ ok, err }) => say({ id, ok, err })),
+  // The same for what Rust has no string for: JSON inside of JSON.
+  putText: ({ id, path, json }) =>
+    at(path).put(JSON.parse(json), ({ ok, err }) => say({ id, ok, err })),
+  onceText: ({ id, path }) => at(path).once((data) => say({ id, json: JSON.stringify(data) })),
+  signUp: ({ id, name, password }) =>
+    gun.user().create(name, password, ({ err }) =>
+      // With a callback it makes the account and does not sign in: what the user then writes
+      // goes to vertices of chance.
+      err ? say({ id, err }) : commands.signIn({ id, name, password }),
+    ),
+  signIn: ({ id, name, password }) =>
+    gun.user().auth(name, password, ({ err, sea }) => say({ id, err, pub: sea?.pub })),
   once: ({ id, path }) => at(path).once((data, key) => say({ id, key, data: plain(data) })),
   on: ({ id, path }) => at(path).on((data, key) => say({ id, key, data: plain(data) })),
   // A get as an application can send it past the API; every answer is an event.

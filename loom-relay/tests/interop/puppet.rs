@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Bare,
     /// As in a page, with `localStorage`, which answers first.
     Page,
+    /// The library with SEA, which signs what its user writes and checks what it hears.
+    Signed,
     /// The build for servers, which routes by subscription.
     ServerAxe,
     /// The build for servers, which floods.
@@ -57,6 +59,7 @@ impl Puppet {
             "kind": match kind {
                 Kind::Bare => "bare",
                 Kind::Page => "page",
+                Kind::Signed => "signed",
                 Kind::ServerAxe | Kind::ServerFlood => "server",
             },
             "axe": kind == Kind::ServerAxe,
@@ -102,7 +105,7 @@ impl Puppet {
     /// The same, once its link is up. Server builds open theirs with their first message.
     pub(crate) async fn linked(modules: &Path, kind: Kind, peer: &str) -> Self {
         let mut puppet = Self::start(modules, kind, &[peer]).await;
-        if matches!(kind, Kind::Bare | Kind::Page) {
+        if matches!(kind, Kind::Bare | Kind::Page | Kind::Signed) {
             puppet.links_up(1).await;
         }
         puppet
@@ -111,6 +114,13 @@ impl Puppet {
     /// Calls `put` and waits until gun.js calls back.
     pub(crate) async fn put(&mut self, path: &[Step<'_>], value: Value) {
         let call = self.start_put(path, value).await;
+        self.acked(call).await;
+    }
+
+    /// The same with a value as JSON, which may hold strings that Rust cannot.
+    pub(crate) async fn put_json(&mut self, path: &[Step<'_>], value: &str) {
+        let command = json!({ "do": "putText", "path": path, "json": value });
+        let call = self.command(command).await;
         self.acked(call).await;
     }
 
@@ -138,6 +148,34 @@ impl Puppet {
             .await
     }
 
+    /// Makes an account; its key. The user is signed in from then on.
+    pub(crate) async fn sign_up(&mut self, name: &str, password: &str) -> String {
+        let command = json!({ "do": "signUp", "name": name, "password": password });
+        let call = self.command(command).await;
+        self.key_of(call).await
+    }
+
+    /// Signs in to an account that was made somewhere else; its key.
+    pub(crate) async fn sign_in(&mut self, name: &str, password: &str) -> String {
+        let command = json!({ "do": "signIn", "name": name, "password": password });
+        let call = self.command(command).await;
+        self.key_of(call).await
+    }
+
+    async fn key_of(&mut self, call: Call) -> String {
+        let event = self.event_of(call, "an account", |_| true).await;
+        assert!(event["err"].is_null(), "{event}");
+        event["pub"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for the callback of a `put`, which must report an error; what it says.
+    pub(crate) async fn refused(&mut self, call: Call) -> String {
+        let ack = self.event_of(call, "a refusal", |_| true).await;
+        let why = ack["err"].as_str();
+        why.unwrap_or_else(|| panic!("not refused: {ack}"))
+            .to_owned()
+    }
+
     /// Tells it of one more peer.
     pub(crate) async fn add_peer(&mut self, peer: &str) {
         self.command(json!({ "do": "peer", "peer": peer })).await;
@@ -154,6 +192,18 @@ impl Puppet {
         let call = self.command(json!({ "do": "once", "path": path })).await;
         let event = self.event_of(call, "once calls back", |_| true).await;
         event.get("data").cloned()
+    }
+
+    /// The same as JSON, which may hold strings that Rust cannot.
+    pub(crate) async fn once_json(&mut self, path: &[Step<'_>]) -> String {
+        let call = self
+            .command(json!({ "do": "onceText", "path": path }))
+            .await;
+        let event = self.event_of(call, "once calls back", |_| true).await;
+        event["json"]
+            .as_str()
+            .expect("there is something")
+            .to_owned()
     }
 
     /// Subscribes; a step that is null stands for `map()`, one that is an object for a lex.
@@ -191,6 +241,12 @@ impl Puppet {
         };
         let held = tokio::time::timeout(SOON, asking).await;
         held.unwrap_or_else(|_| panic!("{soul}/{field} does not become as wanted"))
+    }
+
+    /// A field as others hold it, as (value, stamp).
+    pub(crate) async fn asked(&mut self, soul: &str, field: &str) -> (Value, f64) {
+        self.once(&[soul, field]).await;
+        self.until_held(soul, field, |value| !value.is_null()).await
     }
 
     /// All it holds of a soul, without asking anybody: `data` and `states`, by field.
@@ -255,6 +311,13 @@ impl Puppet {
     pub(crate) fn keys_of(&self, Call(id): Call) -> Vec<&str> {
         let events = self.heard.iter().filter(|event| event["id"] == id);
         events.filter_map(|event| event["key"].as_str()).collect()
+    }
+
+    /// What a call has called back with so far under this key.
+    pub(crate) fn data_of(&self, Call(id): Call, key: &str) -> Vec<Value> {
+        let events = self.heard.iter().filter(|event| event["id"] == id);
+        let events = events.filter(|event| event["key"] == key);
+        events.map(|event| event["data"].clone()).collect()
     }
 
     async fn event(&mut self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {

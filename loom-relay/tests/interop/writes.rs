@@ -168,3 +168,82 @@ async fn conflicting_writes_end_with_the_winner_of_ham_on_both_sides() {
         );
     }
 }
+
+#[tokio::test]
+async fn odd_numbers_and_half_surrogate_pairs_arrive_as_javascript_prints_them() {
+    let Some(gun) = gun::find() else { return };
+    let relay = Program::start().await;
+    let mut writer = Puppet::linked(&gun, Kind::Bare, &relay.url()).await;
+    let values = [
+        ("large", "1e+21"),
+        ("small", "1e-7"),
+        ("tenth", "0.1"),
+        ("whole", "9007199254740993"),
+        ("negative", "-0"),
+        ("half", r#""a\ud800b""#),
+        ("swapped", r#""\udc00\ud800""#),
+        ("control", r#""\u0000\u001f\u2028""#),
+    ];
+    for (field, value) in values {
+        writer.put_json(&["odd", field], value).await;
+    }
+    let mut late = Puppet::linked(&gun, Kind::Bare, &relay.url()).await;
+    for (field, value) in values {
+        let printed = match field {
+            "whole" => "9007199254740992",
+            "negative" => "0",
+            "control" => "\"\\u0000\\u001f\u{2028}\"",
+            _ => value,
+        };
+        assert_eq!(late.once_json(&["odd", field]).await, printed, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_from_the_future_is_shown_with_its_time_and_arrives_when_it_is_due() {
+    let Some(gun) = gun::find() else { return };
+    let relay = Program::start().await;
+    let mut writer = Puppet::linked(&gun, Kind::Bare, &relay.url()).await;
+    let mut late = Puppet::linked(&gun, Kind::Bare, &relay.url()).await;
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let due_ms = now_ms.as_millis() as f64 + 5_000.5;
+    let call = writer.put_at(&["later", "n"], json!(1), due_ms).await;
+    relay
+        .until_health(|health| health["deferred"] == 1 && health["deferred_earliest"] == due_ms)
+        .await;
+    writer.acked(call).await;
+    assert_eq!(late.once(&["later", "n"]).await, None);
+    relay
+        .until_health(|health| health["deferred"] == 0 && health["fields"] == 1)
+        .await;
+    let passed_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    assert!(passed_ms.as_millis() as f64 >= due_ms.floor());
+    let watched = late.on(json!(["later", "n"])).await;
+    late.event_of(watched, "the write", |event| event["data"] == 1)
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_written_at_once_travels_in_batches_and_arrives() {
+    let Some(gun) = gun::find() else { return };
+    let relay = Program::start().await;
+    let mut writer = Puppet::linked(&gun, Kind::Bare, &relay.url()).await;
+    let mut reader = Puppet::linked(&gun, Kind::Bare, &relay.url()).await;
+    let watched = reader.on(json!(["batch", null])).await;
+    let mut calls = Vec::new();
+    for n in 0..500 {
+        calls.push(
+            writer
+                .start_put(&["batch", &format!("n{n}")], json!(n))
+                .await,
+        );
+    }
+    for call in calls {
+        writer.acked(call).await;
+    }
+    for n in 0..500 {
+        reader
+            .all_of(watched, &[(&format!("n{n}"), json!(n))])
+            .await;
+    }
+}
