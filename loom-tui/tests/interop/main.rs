@@ -1,7 +1,8 @@
 //! Real gun.js peers beside LoomDB nodes, all around one relay.
 //!
 //! gun.js is installed by `loom-relay/tests/interop/install.sh`; without it every test says that
-//! it was skipped and passes, unless `LOOM_REQUIRE_GUN=1`.
+//! it was skipped and passes, unless `LOOM_REQUIRE_GUN=1`. The one with a browser wants Chromium as
+//! well; there it is `LOOM_REQUIRE_CHROMIUM=1`.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,8 +16,10 @@ mod link;
 #[path = "../../../loom-relay/tests/interop/puppet.rs"]
 mod puppet;
 
+mod browser;
 mod cluster;
 mod feed;
 
+mod page;
 mod records;
 mod storm;
