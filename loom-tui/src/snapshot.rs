@@ -5,6 +5,8 @@
 //! clock.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::{Member, MemberStatus};
@@ -32,7 +34,23 @@ pub struct Snapshot {
     pub scenarios: Vec<ScenarioRow>,
     /// Oldest first; bounded.
     pub events: VecDeque<EventLine>,
+    /// What the member printed whose log is followed.
+    pub log: Option<Arc<MemberLog>>,
 }
+
+/// What one member printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberLog {
+    /// Who.
+    pub member: Member,
+    /// The newest lines, oldest first; at most [`LOG_LINES_MAX`].
+    pub lines: Vec<String>,
+    /// Where older lines are, on this machine.
+    pub file: Option<PathBuf>,
+}
+
+/// Lines of a [`MemberLog`].
+pub const LOG_LINES_MAX: usize = 1_000;
 
 /// How far the cluster has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -236,4 +254,6 @@ pub enum Request {
     CancelRun,
     /// Start the cluster again after [`Phase::Failed`].
     Retry,
+    /// Put what this member prints into snapshots, or nobody's lines.
+    Follow(Option<Member>),
 }

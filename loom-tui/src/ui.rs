@@ -26,6 +26,7 @@ pub mod fmt;
 pub mod glyphs;
 pub mod key;
 pub mod keymap;
+pub mod log;
 pub mod overlay;
 pub mod pace;
 mod panics;

@@ -98,8 +98,9 @@ impl ClusterBackend for Fake {
         self.events.subscribe()
     }
 
-    async fn log_tail(&self, _: Member, _: usize) -> Vec<String> {
-        Vec::new()
+    async fn log_tail(&self, member: Member, lines: usize) -> Vec<String> {
+        let calls = self.calls().len();
+        vec![format!("{calls} calls, {member}"); lines.min(2)]
     }
 
     fn log_file(&self, _: Member) -> Option<PathBuf> {
@@ -523,4 +524,23 @@ async fn stopping_cancels_what_runs_and_shuts_the_cluster_down() {
         .unwrap();
     assert_eq!(fake.calls().last().map(String::as_str), Some("shutdown"));
     while snapshots.changed().await.is_ok() {}
+}
+
+#[tokio::test]
+async fn a_followed_log_is_shown_as_it_grows_and_is_gone_when_nobody_follows() {
+    let desk = Desk::ready().await;
+    let shows = |snapshot: &Snapshot, member, text: &str| {
+        let log = snapshot.log.as_ref();
+        log.is_some_and(|log| log.member == member && log.lines[0].starts_with(text))
+    };
+    desk.ask(Request::Follow(Some(N1))).await;
+    desk.wait("followed", |s| shows(s, N1, "")).await;
+    let calls = desk.fake.calls().len() + 1;
+    desk.ask(Request::Kill(N2)).await;
+    desk.wait("grown", |s| shows(s, N1, &format!("{calls} calls")))
+        .await;
+    desk.ask(Request::Follow(Some(N2))).await;
+    desk.wait("another", |s| shows(s, N2, "")).await;
+    desk.ask(Request::Follow(None)).await;
+    desk.wait("nobody", |s| s.log.is_none()).await;
 }

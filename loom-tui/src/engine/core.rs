@@ -1,5 +1,6 @@
 //! The task that owns the engine's state: takes news and requests, publishes snapshots.
 
+mod look;
 mod play;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+use self::look::Look;
 use super::cpu::CpuMeter;
 use super::health::{self, Reading};
 use super::log::EventLog;
@@ -19,16 +21,12 @@ use super::{EngineOptions, Launch};
 use crate::client;
 use crate::cluster::{ClusterBackend, ClusterEvent, Member, MemberStatus, RigError};
 use crate::probe::{Clock, Probe, Target, View};
-use crate::snapshot::{Level, Phase, Request, Snapshot};
+use crate::snapshot::{Level, MemberLog, Phase, Request, Snapshot};
 
 /// News waiting for the core.
 const NEWS_CAP: usize = 1_024;
 /// At most five snapshots a second.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
-/// Looks asked for within this are one.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// A lag above this makes the engine look five times a second instead of once.
-const LIVELY_LAG: Duration = Duration::from_millis(300);
 
 pub(super) struct Parts {
     pub(super) launch: Arc<dyn Launch>,
@@ -48,7 +46,7 @@ pub(super) enum News {
     /// The cluster is up, or the rig could not make it so.
     Raised(Result<(), RigError>),
     /// A look at members and probe.
-    Looked(Vec<MemberStatus>, Option<Arc<View>>),
+    Looked(Look),
     /// A member's own account.
     Health(Member, Reading),
     /// A request was carried out.
@@ -76,6 +74,9 @@ struct Core {
     phase: Phase,
     members: Vec<MemberStatus>,
     view: Option<Arc<View>>,
+    /// Whose log is followed, and what was last seen of it.
+    following: Option<Member>,
+    member_log: Option<Arc<MemberLog>>,
     readings: BTreeMap<Member, Reading>,
     /// Members that were asked and have not answered yet.
     asking: BTreeSet<Member>,
@@ -120,6 +121,8 @@ pub(super) async fn run(parts: Parts) {
         phase: Phase::Unknown,
         members: Vec::new(),
         view: None,
+        following: None,
+        member_log: None,
         readings: BTreeMap::new(),
         asking: BTreeSet::new(),
         cpu_meter: CpuMeter::default(),
@@ -264,6 +267,7 @@ impl Core {
                     self.bring_up();
                 }
             }
+            Request::Follow(member) => self.follow(member),
             _ => unreachable!("everything else has a description"),
         }
     }
@@ -285,7 +289,7 @@ impl Core {
                 self.say(Level::Error, "rig", error.to_string());
                 self.look();
             }
-            News::Looked(members, view) => self.on_look(members, view),
+            News::Looked(look) => self.on_look(look),
             News::Health(member, reading) => {
                 self.asking.remove(&member);
                 let before = self.readings.insert(member, reading.clone());
@@ -342,20 +346,6 @@ impl Core {
         self.look();
     }
 
-    fn on_look(&mut self, members: Vec<MemberStatus>, view: Option<Arc<View>>) {
-        self.looking = false;
-        let now = self.clock.now();
-        self.marks.compare(now, &self.members, &members);
-        self.faults.note(now, &members);
-        self.members = members;
-        self.view = view.or(self.view.take());
-        self.changed = true;
-        self.start_probe();
-        if self.is_lively() {
-            self.look_due.get_or_insert(self.looked + PUBLISH_EVERY);
-        }
-    }
-
     /// Starts the probe once it is known where the nodes are.
     fn start_probe(&mut self) {
         if self.probe.is_some() || self.backend.is_none() {
@@ -404,35 +394,6 @@ impl Core {
         self.look();
     }
 
-    /// Asks for a look soon: a burst of events is one look.
-    fn look(&mut self) {
-        let soon = (self.looked + LOOK_EVERY).max(self.clock.now());
-        self.look_due = Some(self.look_due.map_or(soon, |due| due.min(soon)));
-    }
-
-    /// Looks at members and probe. The look comes back as news.
-    fn look_if_due(&mut self) {
-        let now = self.clock.now();
-        let Some(backend) = self.backend.clone() else {
-            return;
-        };
-        if self.looking || self.look_due.is_none_or(|due| due > now) {
-            return;
-        }
-        self.looking = true;
-        self.looked = now;
-        self.look_due = None;
-        let (probe, news) = (self.probe.clone(), self.news.clone());
-        tokio::spawn(async move {
-            let members = backend.members().await;
-            let view = match &probe {
-                Some(probe) => Some(probe.view().await),
-                None => None,
-            };
-            let _ = news.send(News::Looked(members, view)).await;
-        });
-    }
-
     /// When there is something to do without news: a look that is due, or something to publish.
     fn wake(&self) -> Option<Duration> {
         let look = self
@@ -440,16 +401,6 @@ impl Core {
             .filter(|_| !self.looking && self.backend.is_some());
         let publish = self.changed.then_some(self.published + PUBLISH_EVERY);
         look.into_iter().chain(publish).min()
-    }
-
-    /// Whether figures move fast enough to be worth more than one look a second.
-    fn is_lively(&self) -> bool {
-        let Some(view) = &self.view else {
-            return false;
-        };
-        let lagging = (view.observers.iter())
-            .any(|observer| observer.lag.is_some_and(|lag| lag > LIVELY_LAG));
-        lagging || view.in_flight > 0 || view.ops_per_s > 0.0 || self.runs.running().is_some()
     }
 
     fn snapshot(&self) -> Snapshot {
@@ -474,6 +425,7 @@ impl Core {
             marks: self.marks.all().clone(),
             scenarios: self.runs.rows(),
             events: self.log.lines().clone(),
+            log: self.member_log.clone(),
         }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn describe(request: &Request) -> Option<String> {
         Request::Suspend(member) => format!("suspend {member}"),
         Request::Resume(member) => format!("resume {member}"),
         Request::SetLink(member, _) => format!("degrade {member}"),
-        Request::Run(_) | Request::CancelRun | Request::Retry => return None,
+        Request::Run(_) | Request::CancelRun | Request::Retry | Request::Follow(_) => return None,
     })
 }
 
@@ -40,7 +40,11 @@ fn touches(request: &Request) -> Option<Member> {
         | Request::Suspend(member)
         | Request::Resume(member)
         | Request::SetLink(member, _) => Some(*member),
-        Request::HealAll | Request::Run(_) | Request::CancelRun | Request::Retry => None,
+        Request::HealAll
+        | Request::Run(_)
+        | Request::CancelRun
+        | Request::Retry
+        | Request::Follow(_) => None,
     }
 }
 
@@ -103,7 +107,7 @@ async fn perform(request: &Request, backend: &dyn ClusterBackend) -> Result<(), 
         Request::Suspend(member) => backend.suspend(*member).await,
         Request::Resume(member) => backend.resume(*member).await,
         Request::SetLink(member, link) => backend.set_link(*member, *link, None).await,
-        Request::Run(_) | Request::CancelRun | Request::Retry => Ok(()),
+        Request::Run(_) | Request::CancelRun | Request::Retry | Request::Follow(_) => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use crate::snapshot::{Request, ScenarioState};
 use super::app::App;
 use super::eventlog;
 use super::keymap::Action;
+use super::log::LogReader;
 use super::overlay::{Confirm, Consequence, DegradeForm, Line, Overlay};
 use super::plan::Panel;
 use super::theme::Role;
@@ -20,7 +21,8 @@ pub(super) fn act(app: &mut App, action: Action, cmds: &mut Vec<Cmd>) {
         | Action::ToggleSuspend
         | Action::Kill
         | Action::Restart
-        | Action::Degrade => act_on_member(app, action, cmds),
+        | Action::Degrade
+        | Action::Log => act_on_member(app, action, cmds),
         Action::HealAll => ask(app, Request::HealAll, cmds),
         Action::Undo => match app.undo.pop() {
             Some(entry) => {
@@ -114,6 +116,10 @@ fn act_on_member(app: &mut App, action: Action, cmds: &mut Vec<Cmd>) {
         Action::ToggleSuspend if app.is_suspended(row) => Ok(Request::Resume(member)),
         Action::ToggleSuspend => Ok(Request::Suspend(member)),
         Action::Restart => Ok(Request::Restart(member)),
+        Action::Log => {
+            open_log(app, member, cmds);
+            return;
+        }
         Action::Degrade => {
             let form = DegradeForm::new(member, row.status.link);
             app.overlay = Some(Overlay::Degrade(form));
@@ -128,6 +134,12 @@ fn act_on_member(app: &mut App, action: Action, cmds: &mut Vec<Cmd>) {
         Ok(request) => ask(app, request, cmds),
         Err(why) => notify(app, why, Role::Dim),
     }
+}
+
+/// Opens the reader on a member's log.
+pub(super) fn open_log(app: &mut App, member: Member, cmds: &mut Vec<Cmd>) {
+    app.overlay = Some(Overlay::Log(LogReader::new(member)));
+    cmds.push(Cmd::Request(Request::Follow(Some(member))));
 }
 
 fn kill_question(member: Member) -> Confirm {

@@ -13,6 +13,8 @@ pub enum Command {
     Request(Request),
     /// Something a key does too.
     Action(Action),
+    /// The log reader, on this member's log.
+    Log(Member),
 }
 
 /// Every command: its word, what follows it, and what it does.
@@ -29,6 +31,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("restart", "MEMBER", "restart, or start"),
     ("suspend", "MEMBER", "SIGSTOP"),
     ("resume", "MEMBER", "SIGCONT"),
+    ("log", "MEMBER", "read the member's log"),
     ("run", "SCENARIO | all", "run a scenario, or all"),
     ("cancel", "", "cancel the running scenario"),
     ("undo", "", "take back the last fault made here"),
@@ -72,6 +75,7 @@ pub fn parse(text: &str, snapshot: &Snapshot) -> Result<Command, String> {
         ("restart" | "start", [who]) => request(Request::Restart(member(who, snapshot)?)),
         ("suspend", [who]) => request(Request::Suspend(member(who, snapshot)?)),
         ("resume", [who]) => request(Request::Resume(member(who, snapshot)?)),
+        ("log" | "logs", [who]) => Ok(Command::Log(member(who, snapshot)?)),
         ("run", ["all"]) => action(Action::RunAll),
         ("run", [name]) => {
             let known = snapshot.scenarios.iter().any(|row| row.name == **name);
@@ -112,7 +116,7 @@ pub fn completions(text: &str, snapshot: &Snapshot) -> Vec<String> {
             let nodes = members.filter(|member| *member != Member::Relay);
             nodes.map(|member| member.to_string()).collect()
         }
-        "kill" | "stop" | "restart" | "start" | "suspend" | "resume" => {
+        "kill" | "stop" | "restart" | "start" | "suspend" | "resume" | "log" => {
             let members = snapshot.members.iter();
             members.map(|row| row.status.member.to_string()).collect()
         }

@@ -24,6 +24,8 @@ pub enum Action {
     Restart,
     /// Open the form for latency, jitter and bandwidth.
     Degrade,
+    /// Read the selected member's log.
+    Log,
     /// End every fault.
     HealAll,
     /// Take back the newest fault made here.

@@ -6,6 +6,7 @@ use crate::cluster::{Flow, Link, Member};
 use crate::snapshot::Request;
 
 use super::key::Key;
+use super::log::LogReader;
 
 /// At most one of these is open.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub enum Overlay {
     Command(Line),
     /// The event filter being typed.
     Filter(Line),
+    /// A member's log.
+    Log(LogReader),
 }
 
 /// A question with two answers. The safe one has the focus at first.

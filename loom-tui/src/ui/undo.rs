@@ -79,7 +79,8 @@ fn opposite(request: &Request, life: Life, link: Link) -> Option<Request> {
         | Request::HealAll
         | Request::Run(_)
         | Request::CancelRun
-        | Request::Retry => None,
+        | Request::Retry
+        | Request::Follow(_) => None,
     }
 }
 
@@ -98,5 +99,7 @@ pub fn describe(request: &Request) -> String {
         Request::Run(name) => format!("run {name}"),
         Request::CancelRun => "cancel run".to_owned(),
         Request::Retry => "retry".to_owned(),
+        Request::Follow(Some(member)) => format!("follow the log of {member}"),
+        Request::Follow(None) => "follow no log".to_owned(),
     }
 }

@@ -7,12 +7,13 @@ use ratatui::layout::Size;
 use crate::cluster::{Life, Link};
 use crate::snapshot::{Request, Snapshot};
 
-use super::act::act;
+use super::act::{act, open_log};
 use super::app::{App, Notice, QUIET_AFTER_S, row_of};
 use super::command::{self, Command};
 use super::eventlog;
 use super::key::Key;
 use super::keymap::{self};
+use super::log::{LogReader, Turn};
 use super::overlay::{Confirm, Consequence, Overlay};
 use super::theme::Role;
 use super::undo::describe;
@@ -138,6 +139,7 @@ fn on_paste(app: &mut App, text: &str) -> Vec<Cmd> {
             app.filter.clone_from(&line.text);
             app.events_below = 0;
         }
+        Some(Overlay::Log(reader)) if reader.typing => reader.paste(text),
         _ => return Vec::new(),
     }
     vec![Cmd::Draw(Urgency::Now)]
@@ -196,6 +198,7 @@ fn on_overlay_key(app: &mut App, overlay: Overlay, key: Key, cmds: &mut Vec<Cmd>
             Key::Enter => match command::parse(&line.text, &app.newest) {
                 Ok(Command::Request(request)) => ask(app, request, cmds),
                 Ok(Command::Action(action)) => act(app, action, cmds),
+                Ok(Command::Log(member)) => open_log(app, member, cmds),
                 Err(error) => {
                     line.error = Some(error);
                     app.overlay = Some(Overlay::Command(line));
@@ -210,6 +213,7 @@ fn on_overlay_key(app: &mut App, overlay: Overlay, key: Key, cmds: &mut Vec<Cmd>
                 app.overlay = Some(Overlay::Command(line));
             }
         },
+        Overlay::Log(reader) => on_log_key(app, reader, key, cmds),
         Overlay::Filter(mut line) => match key {
             Key::Enter => {}
             Key::Esc => {
@@ -224,6 +228,34 @@ fn on_overlay_key(app: &mut App, overlay: Overlay, key: Key, cmds: &mut Vec<Cmd>
             }
         },
     }
+}
+
+fn on_log_key(app: &mut App, mut reader: LogReader, key: Key, cmds: &mut Vec<Cmd>) {
+    match reader.key(key, app.newest.log.as_ref()) {
+        Turn::Stay => {}
+        Turn::Close => {
+            cmds.push(Cmd::Request(Request::Follow(None)));
+            return;
+        }
+        Turn::Member(by) => {
+            let members: Vec<_> = (app.newest.members.iter())
+                .map(|row| row.status.member)
+                .collect();
+            let here = members.iter().position(|member| *member == reader.member);
+            let count = members.len().cast_signed();
+            let there = here.map(|here| (here.cast_signed() + by).rem_euclid(count));
+            if let Some(member) = there.and_then(|there| members.get(there.cast_unsigned())) {
+                reader.turn_to(*member);
+                app.member = Some(*member);
+                cmds.push(Cmd::Request(Request::Follow(Some(*member))));
+            }
+        }
+        Turn::Copy(line) => {
+            notify(app, "copied the lowest line", Role::Dim);
+            cmds.push(Cmd::Copy(line));
+        }
+    }
+    app.overlay = Some(Overlay::Log(reader));
 }
 
 fn on_confirm_key(app: &mut App, mut confirm: Confirm, key: Key, cmds: &mut Vec<Cmd>) {
@@ -260,7 +292,11 @@ pub(super) fn ask(app: &mut App, request: Request, cmds: &mut Vec<Cmd>) {
         | Request::Suspend(member)
         | Request::Resume(member)
         | Request::SetLink(member, _) => Some(*member),
-        Request::HealAll | Request::Run(_) | Request::CancelRun | Request::Retry => None,
+        Request::HealAll
+        | Request::Run(_)
+        | Request::CancelRun
+        | Request::Retry
+        | Request::Follow(_) => None,
     };
     let row = member.and_then(|member| row_of(&app.newest, member));
     let (life, mut link) = row.map_or((Life::Dead, Link::default()), |row| {
@@ -287,7 +323,8 @@ pub(super) fn ask(app: &mut App, request: Request, cmds: &mut Vec<Cmd>) {
         | Request::Resume(_)
         | Request::Run(_)
         | Request::CancelRun
-        | Request::Retry => None,
+        | Request::Retry
+        | Request::Follow(_) => None,
     };
     if let Some(kind) = kind {
         *app.faults_made.entry(kind).or_default() += 1;

@@ -20,6 +20,7 @@ mod header;
 mod help;
 mod lag;
 mod latency;
+mod log;
 mod nodes;
 mod panel;
 mod scenarios;
@@ -58,6 +59,7 @@ pub fn render(buffer: &mut Buffer, app: &App, theme: &Theme) {
         Some(Overlay::Confirm(confirm)) => dialog::confirm(buffer, screen, confirm, theme),
         Some(Overlay::Degrade(form)) => dialog::degrade(buffer, screen, form, theme),
         Some(Overlay::Command(line)) => command::render(buffer, screen, line, &app.newest, theme),
+        Some(Overlay::Log(reader)) => log::render(buffer, screen, reader, app, theme),
         Some(Overlay::Filter(_)) | None => {}
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use loom_tui::cluster::{Flow, Life, Link, Member, MemberStatus};
 use loom_tui::snapshot::{
-    EventLine, LATENCY_BINS, LagSeries, LatencyWindow, Level, Mark, MemberRow, Phase, ScenarioRow,
-    ScenarioState, Snapshot, Verdict,
+    EventLine, LATENCY_BINS, LagSeries, LatencyWindow, Level, Mark, MemberLog, MemberRow, Phase,
+    ScenarioRow, ScenarioState, Snapshot, Verdict,
 };
 use loom_tui::ui::app::App;
 use loom_tui::ui::update::{Msg, update};
@@ -182,7 +182,24 @@ pub(crate) fn healthy() -> Snapshot {
             event(ms(530), Level::Info, "node-3", "up"),
         ]
         .into(),
+        log: None,
     }
+}
+
+/// What node-2 prints around a cut, `times` over.
+pub(crate) fn member_log(times: usize) -> Arc<MemberLog> {
+    let told = [
+        "2026-11-25T10:06:14.217030Z  INFO loom_node::run: listening address=127.0.0.1:3002",
+        "2026-11-25T10:06:14.219214Z  INFO loom_relay::driver::dial: linked relay=ws://127.0.0.1:8765/gun",
+        "2026-11-25T10:06:21.004113Z  WARN loom_relay::driver::dial: the link is lost reason=\"the peer was silent for 6 s\"",
+        "2026-11-25T10:06:21.504910Z ERROR loom_node::run: nothing more to try",
+    ];
+    let lines = (0..times).flat_map(|_| told.map(str::to_owned));
+    Arc::new(MemberLog {
+        member: Member::Node(2),
+        lines: lines.collect(),
+        file: Some("/var/tmp/loom/node-2.log".into()),
+    })
 }
 
 /// node-2 cut 42 s ago, node-3 suspended 12 s ago.
@@ -413,6 +430,11 @@ pub(crate) fn hostile() -> Vec<Snapshot> {
             line.source.clone_from(&long);
             line.text.clone_from(&long);
         }
+        snapshot.log = Some(Arc::new(MemberLog {
+            member: Member::Node(2),
+            lines: vec![long.clone(); 1_000],
+            file: Some(long.clone().into()),
+        }));
         snapshot.marks.extend((0..400).map(|i| Mark {
             at: s(i),
             member: None,

@@ -1,6 +1,7 @@
 //! Named states at named sizes, letters and styles. `INSTA_UPDATE=always` writes them anew; look at
 //! them before committing.
 
+use loom_tui::cluster::Member;
 use loom_tui::snapshot::Snapshot;
 use loom_tui::ui::app::App;
 use loom_tui::ui::key::Key;
@@ -114,4 +115,25 @@ fn overlays() {
     let mut app = fixture::app(fixture::broken(), 40, 8);
     press(&mut app, &[Char('X')]);
     check("overlay_kill", &app, &color());
+}
+
+#[test]
+fn a_members_log() {
+    use Key::Char;
+    let views: [(&str, &[Key]); 3] = [
+        ("follow", &[]),
+        ("held", &[Key::Up, Key::Right]),
+        ("filter", &[Char('/'), Char('w'), Char('a'), Char('r')]),
+    ];
+    for (name, keys) in views {
+        for (width, height) in [(120, 40), (80, 24), (40, 8)] {
+            let mut snapshot = fixture::broken();
+            snapshot.log = Some(fixture::member_log(12));
+            let mut app = fixture::app(snapshot, width, height);
+            app.member = Some(Member::Node(2));
+            press(&mut app, &[Char('L')]);
+            press(&mut app, keys);
+            check(&format!("log_{name}"), &app, &color());
+        }
+    }
 }

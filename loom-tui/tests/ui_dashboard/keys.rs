@@ -360,3 +360,20 @@ fn ticks_are_wanted_only_while_time_shows_and_draw_only_what_changed() {
     }
     assert_eq!(app.notice, None);
 }
+
+#[test]
+fn the_log_of_the_selected_member_is_followed_until_it_is_closed() {
+    let mut app = healthy();
+    let opened = press(&mut app, &[Char('L')]);
+    assert_eq!(opened, [Request::Follow(Some(NODE_1))]);
+    // Keys of the panels do nothing while somebody reads.
+    assert_eq!(press(&mut app, &[Char('p'), Char('X')]), []);
+    let turned = press(&mut app, &[Key::Tab, Key::BackTab, Key::BackTab]);
+    let followed = [NODE_2, NODE_1, Member::Relay].map(|member| Request::Follow(Some(member)));
+    assert_eq!(turned, followed);
+    assert_eq!(press(&mut app, &[Key::Esc]), [Request::Follow(None)]);
+    assert_eq!(app.overlay, None);
+    press(&mut app, &[Char(':')]);
+    let typed = type_line(&mut app, "log node-2");
+    assert_eq!(typed, [Request::Follow(Some(NODE_2))]);
+}

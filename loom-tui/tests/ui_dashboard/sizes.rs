@@ -1,5 +1,6 @@
 //! No size and no data makes the dashboard panic or spill.
 
+use loom_tui::cluster::Member;
 use loom_tui::ui::key::Key;
 use loom_tui::ui::overlay::Overlay;
 use loom_tui::ui::plan::Panel;
@@ -49,9 +50,14 @@ fn overlays_do_not_panic_at_any_size() {
         vec![Key::Char('d'), Key::Char('8')],
         vec![Key::Char(':'), Key::Char('c')],
         vec![Key::Char('/'), Key::Char('n')],
+        vec![Key::Char('L'), Key::Up, Key::Right],
+        vec![Key::Char('L'), Key::Char('/'), Key::Char('n')],
     ];
     for keys in opened {
-        let mut app = fixture::app(fixture::broken(), 120, 40);
+        let mut snapshot = fixture::broken();
+        snapshot.log = Some(fixture::member_log(25));
+        let mut app = fixture::app(snapshot, 120, 40);
+        app.member = Some(Member::Node(2));
         for key in keys {
             update(&mut app, Msg::Key(key));
         }
@@ -74,6 +80,10 @@ fn control_characters_from_outside_never_reach_the_terminal() {
         for focus in Panel::ALL {
             let mut app = fixture::app(snapshot.clone(), 200, 60);
             app.focus = focus;
+            if focus == Panel::Nodes {
+                app.member = Some(Member::Node(2));
+                update(&mut app, Msg::Key(Key::Char('L')));
+            }
             let buffer = dump::draw(&app, &theme);
             for cell in buffer.content() {
                 let clean = !cell.symbol().chars().any(char::is_control);

@@ -67,6 +67,14 @@ pub const BINDINGS: &[Binding] = &[
         "degrade the link: latency, jitter, bandwidth",
     ),
     bind(
+        &[Char('L')],
+        Members,
+        Action::Log,
+        "log",
+        15,
+        "read the member's log: follow, filter, search back",
+    ),
+    bind(
         &[Key::Enter],
         Scenarios,
         Action::RunScenario,
