@@ -15,6 +15,7 @@ pub mod reasons;
 pub mod refused_seen;
 pub mod replicas;
 pub mod sessions;
+pub mod set_full;
 pub mod stats;
 pub mod version;
 pub mod winner;

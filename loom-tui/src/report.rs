@@ -1,7 +1,11 @@
 //! What a run came to: one struct, printed for people ([`table`]) and for programs ([`json`]).
 
 pub mod json;
+pub mod staleness;
 pub mod table;
+
+#[cfg(test)]
+mod fixture;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -61,6 +65,8 @@ pub struct Report {
     pub convergence: Agreement,
     /// Convergence latency.
     pub latency: Latency,
+    /// How soon each node showed what others wrote, and what it ended with.
+    pub staleness: BTreeMap<Member, staleness::Staleness>,
     /// Operations by kind.
     pub operations: BTreeMap<Action, Counts>,
     /// What was done to the cluster.

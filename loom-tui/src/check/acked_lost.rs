@@ -1,8 +1,7 @@
 //! No acknowledged write may be lost: in the end every node shows it, or a later one.
 //!
-//! In set-full's words, a write is *stable* when every node ends with it, *lost* when it was seen
-//! somewhere and some node ends without it, *never-read* when nobody ever showed it, and *stale*
-//! when it is stable but a read that began after its acknowledgement still missed it.
+//! The words are those of set-full ([`super::set_full`]): a write is *stable* when every node ends
+//! with it, *lost* when it was seen somewhere and some node ends without it.
 //!
 //! Where others write too, they may have deleted what this run wrote under an id of theirs: only
 //! records with ids of this run's own are judged there.
@@ -12,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::deferred::Clocks;
 use super::keys::{KeyHistory, name};
 use super::reasons::{Reasons, count};
+use super::set_full::{Missed, Reads};
 use super::version::Version;
 use super::{Evidence, Finding, Keys};
 use crate::client::Key;
 use crate::cluster::Member;
-use crate::history::{Action, Attempt, Outcome};
 use crate::snapshot::Verdict;
 
 /// Judges every acknowledged write.
@@ -52,7 +51,8 @@ pub fn judge(evidence: &Evidence, keys: &Keys<'_>) -> Finding {
             let missing = deferred.take(missing, key, version, evidence, &clocks);
             if missing.is_empty() {
                 stable += 1;
-                if let Some(missed) = reads.missed_after(key, attempt, history) {
+                let missed = reads.missed_after(key, attempt, version, history).max();
+                if let Some(missed) = missed {
                     stale += 1;
                     stalest = stalest.max(Some(missed));
                 }
@@ -164,80 +164,12 @@ impl<'a> Deferred<'a> {
     }
 }
 
-/// A read that missed an acknowledged write.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Missed {
-    /// How long after the acknowledgement it began.
-    late_ns: u64,
-    /// Which node was asked.
-    on: Member,
-}
-
-/// What reads showed, by record.
-struct Reads<'a> {
-    /// When each read of a record that found nothing began, and where.
-    empty: BTreeMap<&'a Key, Vec<(u64, Member)>>,
-    /// Every (record, answer) that a read showed.
-    shown: BTreeSet<(&'a Key, &'a str)>,
-}
-
-impl<'a> Reads<'a> {
-    fn of(attempts: &'a [Attempt]) -> Self {
-        let mut reads = Self {
-            empty: BTreeMap::new(),
-            shown: BTreeSet::new(),
-        };
-        for attempt in attempts.iter().filter(|read| read.action == Action::Get) {
-            let (Some(key), Some(on), Outcome::Ok { answer, .. }) =
-                (&attempt.key, attempt.node, &attempt.outcome)
-            else {
-                continue;
-            };
-            match answer {
-                Some(answer) => {
-                    reads.shown.insert((key, answer.text()));
-                }
-                None => reads
-                    .empty
-                    .entry(key)
-                    .or_default()
-                    .push((attempt.began, on)),
-            }
-        }
-        reads
-    }
-
-    /// The last read that began after the acknowledgement of a write, and missed it: unless a
-    /// delete that had begun by then explains what it found.
-    fn missed_after(&self, key: &Key, write: &Attempt, history: &KeyHistory<'_>) -> Option<Missed> {
-        if write.action.is_delete() {
-            return None;
-        }
-        let acked = write.ended?;
-        let deleted = history.deletes_began().min().unwrap_or(u64::MAX);
-        let empty = self.empty.get(key)?.iter();
-        empty
-            .filter(|(began, _)| *began < deleted)
-            .filter_map(|(began, on)| {
-                let late_ns = began.checked_sub(acked).filter(|late| *late > 0)?;
-                Some(Missed { late_ns, on: *on })
-            })
-            .max()
-    }
-
-    fn showed(&self, key: &Key, version: &Version) -> bool {
-        version
-            .record
-            .as_ref()
-            .is_some_and(|record| self.shown.contains(&(key, record.text())))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixture::Run;
     use super::super::keys::by_key;
     use super::*;
+    use crate::history::Action;
 
     fn finding(run: Run) -> Finding {
         let evidence = run.evidence();

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use super::staleness::Staleness;
 use super::{Figures, Report};
 use crate::check::convergence::{Recovered, Recovery};
+use crate::check::set_full::Words;
 use crate::snapshot::Verdict;
 
 /// Reasons shown of each checker; the others are in `report.json`.
@@ -21,6 +23,7 @@ pub fn print(report: &Report) -> String {
     head(report, &mut text);
     metrics(report, &mut text);
     latency(report, &mut text);
+    staleness(report, &mut text);
     convergence(report, &mut text);
     faults(report, &mut text);
     findings(report, &mut text);
@@ -154,6 +157,35 @@ fn row(name: &str, figures: &Figures, text: &mut String) {
     );
 }
 
+/// Set-full's words and quantiles for each observer.
+fn staleness(report: &Report, text: &mut String) {
+    let wrote = |words: &Words| words.stable + words.lost + words.never_read > 0;
+    if !report.staleness.values().any(|node| wrote(&node.words)) {
+        return;
+    }
+    let _ = writeln!(
+        text,
+        "  {:<7} {:>7} {:>5} {:>10} {:>4} {:>7} {:>7} {:>7} {:>7} {:>7}",
+        "shown", "stable", "stale", "never-read", "lost", "0", "0.5", "0.95", "0.99", "1"
+    );
+    for (node, Staleness { words, visible_ms }) in &report.staleness {
+        let at = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), millis);
+        let _ = writeln!(
+            text,
+            "  {node:<7} {:>7} {:>5} {:>10} {:>4} {:>7} {:>7} {:>7} {:>7} {:>7}",
+            words.stable,
+            words.stale,
+            words.never_read,
+            words.lost,
+            at(visible_ms.least),
+            at(visible_ms.half),
+            at(visible_ms.p95),
+            at(visible_ms.p99),
+            at(visible_ms.most)
+        );
+    }
+}
+
 fn convergence(report: &Report, text: &mut String) {
     let agreement = &report.convergence;
     for Recovery { after, ended, .. } in agreement.recoveries.iter().take(FAULTS_SHOWN) {
@@ -234,6 +266,8 @@ fn verdict(report: &Report, text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Member;
+    use crate::report::staleness::Quantiles;
 
     #[test]
     fn times_have_the_unit_that_suits_them() {
@@ -246,5 +280,33 @@ mod tests {
         ] {
             assert_eq!(millis(ms), text);
         }
+    }
+
+    #[test]
+    fn each_observer_has_a_row_that_fits_a_terminal() {
+        let mut report = super::super::fixture::report("partition", Verdict::Pass, &[]);
+        let words = Words {
+            stable: 12_345,
+            stale: 3,
+            ..Words::default()
+        };
+        let visible_ms = Quantiles {
+            least: Some(0.8),
+            half: Some(1.234),
+            p95: Some(45.67),
+            p99: None,
+            most: None,
+        };
+        let staleness = Staleness { words, visible_ms };
+        report.staleness = [(Member::Node(2), staleness)].into();
+        let text = print(&report);
+        let row = text.lines().find(|line| line.starts_with("  node-2"));
+        assert_eq!(
+            row,
+            Some("  node-2    12345     3          0    0  800 µs 1.23 ms 45.7 ms       -       -")
+        );
+        assert!(row.is_some_and(|row| row.chars().count() <= 80));
+        report.staleness.clear();
+        assert!(!print(&report).contains("never-read"));
     }
 }

@@ -212,6 +212,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         metrics,
         convergence: report::convergence(&judged.convergence),
         latency: report::latency(&measured),
+        staleness: report::staleness::of(&judged, &measured),
         operations: report::operations(&judged.attempts),
         faults: fault_lines(&ops),
         notes,

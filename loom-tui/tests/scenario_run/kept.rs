@@ -24,6 +24,10 @@ fn basic_sync_passes_and_leaves_its_evidence() {
         assert_eq!(verdict(&printed, checker), "pass");
     }
     assert_eq!(printed["latency"]["all"]["count"], 6);
+    let shown = &printed["staleness"]["node-2"];
+    assert_eq!((&shown["stable"], &shown["lost"]), (&3.into(), &0.into()));
+    let soonest = shown["visible_ms"]["0"].as_f64().unwrap();
+    assert!(soonest <= shown["visible_ms"]["1"].as_f64().unwrap());
 
     let kept: BTreeSet<_> = std::fs::read_dir(bench.latest())
         .unwrap()
