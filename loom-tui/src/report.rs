@@ -1,6 +1,8 @@
-//! What a run came to: one struct, printed for people ([`table`]) and for programs ([`json`]).
+//! What a run came to: one struct, printed for people ([`table`]), for programs ([`json`]) and
+//! for CI services ([`junit`]).
 
 pub mod json;
+pub mod junit;
 pub mod staleness;
 pub mod table;
 

@@ -17,6 +17,7 @@ use crate::cli::quantity;
 use crate::cli::{CliError, Exit, asked_to_end, say};
 use crate::cluster::Member;
 use crate::cluster::local::{Durability, NODES_MAX};
+use crate::report::junit::{self, Case};
 use crate::report::{Report, json, table};
 use crate::runs::RunFolder;
 use crate::snapshot::Verdict;
@@ -31,6 +32,7 @@ Examples:
   loom-tui run ./mine.rhai --nodes 5         your own; docs/scenarios.md lists what it can call
   loom-tui run partition --attach            on the cluster that `up` or the dashboard runs
   loom-tui run basic-sync --plant lose-acked with a fault built in: this must fail
+  loom-tui run --all --junit verdicts.xml    for a CI service that shows JUnit files
 
 Exit codes: 0 pass, 1 fail, 2 unknown, 254 bad arguments or script, 255 the rig broke; of several
 runs, the worst. Progress goes to standard error, the report to standard output.")]
@@ -80,6 +82,10 @@ pub struct RunArgs {
     #[arg(long)]
     json: bool,
 
+    /// Also write the verdicts as a JUnit file, for CI services; what proved nothing is skipped
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+
     /// Keep what the nodes stored, beside the report
     #[arg(long)]
     keep: bool,
@@ -114,6 +120,12 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
         return Err(CliError::Usage(text));
     }
 
+    if let Some(file) = &args.junit {
+        // What cannot be written in the end should not be played for.
+        let doing = format!("write {}", file.display());
+        std::fs::write(file, "").map_err(CliError::io(doing))?;
+    }
+
     let cancel = CancellationToken::new();
     let mut signals = asked_to_end().map_err(CliError::io("listen for signals"))?;
     let stop = cancel.clone();
@@ -142,12 +154,18 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
             }
             // What broke now would break again.
             Err(error) => {
-                broke = Some(error);
+                broke = Some((error.to_string(), error));
                 break;
             }
         }
     }
     let all_played = reports.len() == scenarios.len();
+    if let Some(file) = &args.junit {
+        let why = broke.as_ref().map(|(why, _)| why.as_str());
+        let cases = cases(&scenarios, &reports, why);
+        let doing = format!("write {}", file.display());
+        std::fs::write(file, junit::print(&cases)).map_err(CliError::io(doing))?;
+    }
     if args.json {
         match reports.as_slice() {
             [only] if scenarios.len() == 1 => say(&json::print(only)),
@@ -156,7 +174,7 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
     } else if reports.len() > 1 {
         say(table::print_all(&reports).trim_end());
     }
-    if let Some(error) = broke {
+    if let Some((_, error)) = broke {
         return Err(error);
     }
     let worst = reports
@@ -169,6 +187,23 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
         Some(exit) if badness(exit) > badness(Exit::Unknown) => exit,
         _ => Exit::Unknown,
     })
+}
+
+/// What became of each scenario: those after one under which the rig broke were not played.
+fn cases<'a>(
+    scenarios: &'a [Scenario],
+    reports: &'a [Report],
+    broke: Option<&'a str>,
+) -> Vec<Case<'a>> {
+    let cases = scenarios.iter().enumerate().map(|(at, scenario)| {
+        let scenario = &scenario.name;
+        match (reports.get(at), broke) {
+            (Some(report), _) => Case::Played(report),
+            (None, Some(why)) if at == reports.len() => Case::Broke { scenario, why },
+            (None, _) => Case::NotPlayed { scenario },
+        }
+    });
+    cases.collect()
 }
 
 /// Lists the built-in scenarios.

@@ -47,6 +47,29 @@ fn basic_sync_passes_and_leaves_its_evidence() {
 }
 
 #[test]
+fn a_ci_service_gets_one_case_per_scenario() {
+    let bench = Bench::new();
+    let mine = bench.script("expect(1 > 2, \"<&> in a claim\"); node(1).create(\"event\", #{});");
+    let ran = bench.run(&["run", "basic-sync", mine, "--junit", "verdicts.xml"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let text = std::fs::read_to_string(bench.path().join("verdicts.xml")).unwrap();
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let cases: Vec<_> = document
+        .descendants()
+        .filter(|node| node.has_tag_name("testcase"))
+        .collect();
+    let names: Vec<_> = cases.iter().map(|case| case.attribute("name")).collect();
+    assert_eq!(names, [Some("basic-sync"), Some("my")]);
+    let failure = |case: &roxmltree::Node<'_, '_>| {
+        let failure = case.children().find(|child| child.has_tag_name("failure"));
+        failure.and_then(|failure| failure.attribute("message").map(str::to_owned))
+    };
+    assert_eq!(failure(&cases[0]), None);
+    let why = failure(&cases[1]).unwrap();
+    assert!(why.contains("claims: expected: <&> in a claim"), "{why}");
+}
+
+#[test]
 fn a_partition_is_in_the_history_from_cut_to_heal() {
     let bench = Bench::new();
     let ran = bench.run(&["run", "partition", "--set", "count=5"]);
