@@ -173,6 +173,8 @@ pub enum Stopped {
     Claim,
     /// The cluster refused or did not answer, and the script did not handle it.
     Cluster(String),
+    /// It needs a fault, and this cluster can only be watched: which fault, and what it would take.
+    Skipped(String),
     /// It threw an error of its own: it says that the run failed.
     Thrown(String),
     /// A mistake in the script: message with its place.

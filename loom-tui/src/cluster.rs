@@ -12,6 +12,7 @@ pub mod local;
 mod logs;
 mod ports;
 pub mod proxy;
+pub mod remote;
 
 use std::fmt;
 use std::str::FromStr;
@@ -156,6 +157,12 @@ pub struct RigError {
 pub trait ClusterBackend: Send + Sync + fmt::Debug {
     /// `local`, `docker`, …
     fn kind(&self) -> &'static str;
+
+    /// What it would take to break this cluster, where it can only be watched: then every fault is
+    /// refused, and what needs one is skipped. As in "needs the engine's socket".
+    fn without_faults(&self) -> Option<&str> {
+        None
+    }
 
     /// All members, relay first, then nodes by number. Never blocks on a member.
     async fn members(&self) -> Vec<MemberStatus>;

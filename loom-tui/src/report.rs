@@ -47,6 +47,9 @@ pub struct Report {
     /// A mistake in the script, with its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mistake: Option<String>,
+    /// Why it was not played to its end: it needs a fault, and its cluster can only be watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
     /// Why the rig broke; there is no verdict then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rig: Option<String>,
@@ -228,10 +231,19 @@ impl Environment {
 }
 
 impl Report {
+    /// Why it was skipped, unless what it did until then has failed.
+    pub fn is_skipped(&self) -> Option<&str> {
+        let skipped = self.skipped.as_deref();
+        skipped.filter(|_| self.verdict != Verdict::Fail)
+    }
+
     /// The first reason it did not pass, or its most telling number: one short line.
     pub fn headline(&self) -> String {
         if let Some(why) = self.rig.as_ref().or(self.mistake.as_ref()) {
             return why.clone();
+        }
+        if let Some(why) = self.is_skipped() {
+            return format!("skipped: {why}");
         }
         let worst = self
             .findings

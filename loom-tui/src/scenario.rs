@@ -10,6 +10,7 @@ pub mod engine;
 pub mod host;
 pub mod live;
 pub mod params;
+mod place;
 pub mod recovery;
 pub mod rig;
 pub mod runner;

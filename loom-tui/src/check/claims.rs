@@ -43,6 +43,7 @@ fn stopped(stopped: &Stopped) -> Option<(Verdict, String)> {
             Verdict::Unknown,
             format!("the script did not come to its end: {why}"),
         )),
+        Stopped::Skipped(why) => Some((Verdict::Unknown, format!("skipped: {why}"))),
         Stopped::Thrown(why) => Some((Verdict::Fail, format!("the script threw: {why}"))),
         Stopped::Mistake(why) => Some((Verdict::Unknown, format!("mistake in the script: {why}"))),
         Stopped::Cancelled => Some((
@@ -188,6 +189,7 @@ mod tests {
                 Stopped::Cluster("node-2 did not answer".to_owned()),
                 Verdict::Unknown,
             ),
+            (Stopped::Skipped("no socket".to_owned()), Verdict::Unknown),
             (Stopped::Thrown("lost".to_owned()), Verdict::Fail),
             (Stopped::Mistake("a.rhai:1:1".to_owned()), Verdict::Unknown),
             (Stopped::Cancelled, Verdict::Unknown),

@@ -164,7 +164,7 @@ fn lost(error: &reqwest::Error, timeout: Duration) -> String {
 }
 
 /// The cause at the bottom of an error: the layers above only repeat the URL.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

@@ -19,6 +19,7 @@ pub(super) fn report(scenario: &str, verdict: Verdict, reasons: &[&str]) -> Repo
         took_ms: 1_500.0,
         verdict,
         mistake: None,
+        skipped: None,
         rig: None,
         setting: Setting {
             backend: "local".to_owned(),

@@ -43,13 +43,35 @@ pub fn print_all(reports: &[Report]) -> String {
         let _ = writeln!(
             text,
             "{} {:<width$}  {:>8}  {}",
-            word(report.verdict),
+            report
+                .is_skipped()
+                .map_or(word(report.verdict), |_| "skip  "),
             report.scenario,
             millis(report.took_ms),
             report.headline()
         );
     }
     text
+}
+
+/// How many of several runs came to what, such as `18 scenarios: 6 passed, 12 skipped`.
+pub fn sum(reports: &[Report], unplayed: usize) -> String {
+    let skipped = |report: &&Report| report.is_skipped().is_some();
+    let ended = |verdict| {
+        let such = reports.iter().filter(|report| report.verdict == verdict);
+        such.filter(|report| !skipped(report)).count()
+    };
+    let counts = [
+        (ended(Verdict::Pass), "passed"),
+        (ended(Verdict::Fail), "failed"),
+        (ended(Verdict::Unknown), "unknown"),
+        (reports.iter().filter(skipped).count(), "skipped"),
+        (unplayed, "not played"),
+    ];
+    let told = counts.iter().filter(|(count, _)| *count > 0);
+    let told: Vec<_> = told.map(|(count, how)| format!("{count} {how}")).collect();
+    let all = reports.len() + unplayed;
+    format!("{all} scenarios: {}", told.join(", "))
 }
 
 /// Milliseconds in the unit that suits them, with three digits.
@@ -256,6 +278,9 @@ fn verdict(report: &Report, text: &mut String) {
         match report.verdict {
             Verdict::Pass => ("PASS", "exit 0: everything that was to be shown was shown"),
             Verdict::Fail => ("FAIL", "exit 1: something promised was broken"),
+            _ if report.is_skipped().is_some() => {
+                ("SKIPPED", "exit 2: it needs what cannot be done here")
+            }
             Verdict::Unknown => ("UNKNOWN", "exit 2: too little was measured to say"),
         }
     };

@@ -5,18 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use loom_node::Plant;
 use tokio_util::sync::CancellationToken;
 
 use super::params::{Sets, check, declared, parse_set};
-use super::rig::{Fresh, PLANTED_IN, Rig};
+use super::place::{Place, PlaceArgs};
 use super::runner::{Play, play};
 use super::story::{Lines, Listen};
 use super::{Scenario, catalogue, engine, find};
 use crate::cli::quantity;
 use crate::cli::{CliError, Exit, asked_to_end, say};
-use crate::cluster::Member;
-use crate::cluster::local::{Durability, NODES_MAX};
 use crate::report::junit::{self, Case};
 use crate::report::{Report, json, table};
 use crate::runs::RunFolder;
@@ -31,6 +28,8 @@ Examples:
   loom-tui run high-volume --set count=5000
   loom-tui run ./mine.rhai --nodes 5         your own; docs/scenarios.md lists what it can call
   loom-tui run partition --attach            on the cluster that `up` or the dashboard runs
+  loom-tui run --all --urls http://10.0.0.1:3001,http://10.0.0.2:3002
+                                             on any cluster; what needs a fault is skipped
   loom-tui run basic-sync --plant lose-acked with a fault built in: this must fail
   loom-tui run --all --junit verdicts.xml    for a CI service that shows JUnit files
 
@@ -53,22 +52,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
 
-    /// How many nodes
-    #[arg(long, default_value_t = 3, value_name = "COUNT", conflicts_with = "attach",
-          value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
-    nodes: u8,
-
-    /// Use the cluster that is running, beside whatever else uses it
-    #[arg(long)]
-    attach: bool,
-
-    /// Build a fault into node-2, to see that the run finds it
-    #[arg(long, value_enum, value_name = "FAULT", conflicts_with = "attach")]
-    plant: Option<Plant>,
-
-    /// What an acknowledged write survives: a power cut, a killed process, or nothing
-    #[arg(long, value_enum, default_value_t, conflicts_with = "attach")]
-    durability: Durability,
+    #[command(flatten)]
+    place: PlaceArgs,
 
     /// How long the nodes may take to agree after each heal and start, and at the end
     #[arg(long, default_value = "30s", value_name = "DURATION", value_parser = quantity::duration)]
@@ -115,10 +100,7 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
     for scenario in &scenarios {
         engine::check(scenario).map_err(CliError::Usage)?;
     }
-    if args.plant.is_some() && Member::Node(args.nodes) < PLANTED_IN {
-        let text = format!("--plant needs {PLANTED_IN}: leave out --nodes 1");
-        return Err(CliError::Usage(text));
-    }
+    let place = args.place.choose(|name| std::env::var(name).ok())?;
 
     if let Some(file) = &args.junit {
         // What cannot be written in the end should not be played for.
@@ -144,7 +126,7 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
         if cancel.is_cancelled() {
             break;
         }
-        match args.play(scenario, &sets, control, &cancel).await {
+        match args.play(scenario, &sets, &place, control, &cancel).await {
             Ok(report) => {
                 if !args.json {
                     say(table::print(&report).trim_end());
@@ -177,16 +159,13 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
     if let Some((_, error)) = broke {
         return Err(error);
     }
-    let worst = reports
-        .iter()
-        .map(exit_of)
-        .max_by_key(|exit| badness(*exit));
-    Ok(match worst {
-        Some(exit) if all_played => exit,
-        // Those that were not played are unknown.
-        Some(exit) if badness(exit) > badness(Exit::Unknown) => exit,
-        _ => Exit::Unknown,
-    })
+    let exit = exit_of_all(&reports, all_played);
+    if !args.json && scenarios.len() > 1 {
+        let unplayed = scenarios.len() - reports.len();
+        let sum = table::sum(&reports, unplayed);
+        say(&format!("{sum}: {}", word_of(exit)));
+    }
+    Ok(exit)
 }
 
 /// What became of each scenario: those after one under which the rig broke were not played.
@@ -256,6 +235,7 @@ impl RunArgs {
         &self,
         scenario: &Scenario,
         sets: &Sets,
+        place: &Place,
         control: &Path,
         cancel: &CancellationToken,
     ) -> Result<Report, CliError> {
@@ -263,17 +243,8 @@ impl RunArgs {
         let doing = format!("make a folder for the run in {}", self.runs_dir.display());
         let folder = folder.map_err(CliError::io(doing))?;
         let story: Arc<dyn Listen> = Arc::new(Lines::begin());
-        let rig = if self.attach {
-            Rig::attach(control).await?
-        } else {
-            story.note(&format!("{}: starting {} nodes", scenario.name, self.nodes));
-            let fresh = Fresh {
-                nodes: self.nodes,
-                durability: self.durability,
-                plant: self.plant,
-            };
-            fresh.start(folder.path()).await?
-        };
+        let name = &scenario.name;
+        let rig = place.rig(name, control, folder.path(), &*story).await?;
         if let Some(planted) = &rig.setting.planted {
             story.note(&format!("planted on purpose: {planted}"));
         }
@@ -304,6 +275,19 @@ impl RunArgs {
     }
 }
 
+/// The worst of them. Those that were not played are unknown.
+fn exit_of_all(reports: &[Report], all_played: bool) -> Exit {
+    let worst = reports
+        .iter()
+        .map(exit_of)
+        .max_by_key(|exit| badness(*exit));
+    match worst {
+        Some(exit) if all_played => exit,
+        Some(exit) if badness(exit) > badness(Exit::Unknown) => exit,
+        _ => Exit::Unknown,
+    }
+}
+
 fn exit_of(report: &Report) -> Exit {
     if report.mistake.is_some() {
         return Exit::Usage;
@@ -312,6 +296,16 @@ fn exit_of(report: &Report) -> Exit {
         Verdict::Pass => Exit::Ok,
         Verdict::Fail => Exit::Failed,
         Verdict::Unknown => Exit::Unknown,
+    }
+}
+
+fn word_of(exit: Exit) -> &'static str {
+    match exit {
+        Exit::Ok => "PASS (exit 0)",
+        Exit::Failed => "FAIL (exit 1)",
+        Exit::Unknown => "UNKNOWN (exit 2)",
+        Exit::Usage => "MISTAKE IN A SCRIPT (exit 254)",
+        Exit::Rig | Exit::Signalled(_) => "THE RIG BROKE (exit 255)",
     }
 }
 

@@ -245,8 +245,8 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// [`Trouble::Refused`] when it makes no sense as things are, [`Trouble::Rig`] when the backend
-    /// cannot do it.
+    /// [`Trouble::Refused`] when it makes no sense as things are, [`Trouble::Skipped`] when no fault
+    /// can be made here at all, [`Trouble::Rig`] when the backend cannot do it.
     pub fn fault(
         &self,
         action: Action,
@@ -279,10 +279,13 @@ impl Host {
             }
             done
         });
-        done.map_err(|error| match error.refused {
-            true => Trouble::Refused(error.to_string()),
-            false => Trouble::Rig(error),
-        })
+        done.map_err(
+            |error| match (error.refused, self.backend.without_faults()) {
+                (true, Some(needs)) => Trouble::Skipped(format!("`{what}` {needs}")),
+                (true, None) => Trouble::Refused(error.to_string()),
+                (false, _) => Trouble::Rig(error),
+            },
+        )
     }
 
     /// Remembers what was written, so that it can be waited for by its id alone.

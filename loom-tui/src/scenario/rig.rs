@@ -11,6 +11,7 @@ use loom_node::Plant;
 use crate::cli::CliError;
 use crate::cluster::attached::AttachedCluster;
 use crate::cluster::local::{Durability, LocalCluster, LocalConfig};
+use crate::cluster::remote::{RemoteCluster, Urls};
 use crate::cluster::{ClusterBackend, Member, RigError};
 use crate::probe::{Clock, Probe, ProbeOptions, Target};
 use crate::report::Setting;
@@ -97,6 +98,25 @@ impl Rig {
         let setting = Setting {
             backend: cluster.kind().to_owned(),
             nodes: nodes.count(),
+            durability: None,
+            shared: true,
+            planted: None,
+        };
+        Ok(Self::watch(Arc::new(cluster), setting).await?)
+    }
+
+    /// Uses a cluster somebody else runs, which can be watched and not broken; `no_faults` says what
+    /// it would take.
+    ///
+    /// # Errors
+    ///
+    /// When a member does not answer.
+    pub async fn remote(urls: &Urls, no_faults: &str) -> Result<Self, CliError> {
+        let cluster = RemoteCluster::open(urls, no_faults)?;
+        cluster.await_answers().await?;
+        let setting = Setting {
+            backend: cluster.kind().to_owned(),
+            nodes: urls.nodes.len(),
             durability: None,
             shared: true,
             planted: None,

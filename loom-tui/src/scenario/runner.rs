@@ -203,6 +203,10 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
             Some(Stopped::Mistake(why)) => Some(why.clone()),
             _ => None,
         },
+        skipped: match &judged.claims.stopped {
+            Some(Stopped::Skipped(why)) => Some(why.clone()),
+            _ => None,
+        },
         rig: broke.as_ref().map(ToString::to_string),
         setting: play.setting.clone(),
         findings,

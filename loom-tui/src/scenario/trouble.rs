@@ -17,6 +17,8 @@ pub enum Trouble {
     Claim(String),
     /// The cluster refused, or a fault makes no sense as things are: it did not happen.
     Refused(String),
+    /// No fault can be made in this place at all: the script needs another one.
+    Skipped(String),
     /// The cluster did not answer: nobody knows.
     Unknown(String),
     /// The rig could not do it.
@@ -47,6 +49,7 @@ impl Trouble {
         match self {
             Self::Claim(_) => "claim",
             Self::Refused(_) => "refused",
+            Self::Skipped(_) => "skipped",
             Self::Unknown(_) => "unknown",
             Self::Rig(_) => "rig",
             Self::Mistake(_) => "mistake",
@@ -58,9 +61,11 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Claim(text) | Self::Refused(text) | Self::Unknown(text) | Self::Mistake(text) => {
-                f.write_str(text)
-            }
+            Self::Claim(text)
+            | Self::Refused(text)
+            | Self::Skipped(text)
+            | Self::Unknown(text)
+            | Self::Mistake(text) => f.write_str(text),
             Self::Rig(error) => error.fmt(f),
             Self::Cancelled => f.write_str("the run was stopped"),
         }
@@ -129,6 +134,7 @@ fn of_trouble(trouble: Trouble, at: &str) -> Ending {
     let stopped = match trouble {
         Trouble::Claim(_) => Stopped::Claim,
         Trouble::Refused(why) | Trouble::Unknown(why) => Stopped::Cluster(format!("{why} ({at})")),
+        Trouble::Skipped(why) => Stopped::Skipped(format!("{why} ({at})")),
         Trouble::Mistake(why) => Stopped::Mistake(format!("{at}: {why}")),
         Trouble::Cancelled => Stopped::Cancelled,
         Trouble::Rig(error) => return Ending::Rig(error),

@@ -10,6 +10,7 @@ mod links;
 mod lives;
 mod place;
 mod ports;
+mod remote;
 mod storm;
 
 use place::Place;

@@ -109,11 +109,11 @@ fn write_until(url: &str, stop: &AtomicBool) -> u64 {
 }
 
 /// `loom-tui up` in the foreground; its cluster ends with it, however the test does.
-struct Up(Child);
+pub(crate) struct Up(Child);
 
 impl Up {
     /// Returns when all members answer.
-    fn start(bench: &Bench) -> Self {
+    pub(crate) fn start(bench: &Bench) -> Self {
         let ports = ["--base-port", "0", "--relay-port", "0"];
         let mut child = bench.start(&[&["up", "--data-dir", "data"][..], &ports].concat());
         let mut told = BufReader::new(child.stdout.take().unwrap());
@@ -128,7 +128,7 @@ impl Up {
         up
     }
 
-    fn ended(mut self) -> Option<i32> {
+    pub(crate) fn ended(mut self) -> Option<i32> {
         self.0.wait().unwrap().code()
     }
 }

@@ -8,3 +8,4 @@ mod kept;
 mod mistakes;
 mod planted;
 mod stopped;
+mod urls;

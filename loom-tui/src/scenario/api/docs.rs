@@ -70,7 +70,8 @@ const INTRODUCTION: &str = "\
 
 A scenario is a [Rhai](https://rhai.rs/book/) script that does something to a cluster and says what
 must hold. `loom-tui run NAME` plays a built-in one, `loom-tui run FILE.rhai` your own, on a fresh
-cluster of real processes that is torn down afterwards; `--attach` uses the one that is running.
+cluster of real processes that is torn down afterwards; `--attach` uses the one that is running,
+`--urls` any other; there nothing can be broken, and what needs a fault is *skipped*, which is unknown.
 A run on a shared cluster judges only records with ids it made itself, and begins and ends with
 everything mended, whoever broke it.
 
@@ -134,6 +135,7 @@ A call that goes wrong throws; `try { … } catch (e) { … }` catches it. `e.ki
 |---|---|---|
 | `claim` | an `await_…` was not met in time; recorded as a broken expectation | failed |
 | `refused` | the node said no, or a fault makes no sense as things are (suspending a dead member): it did not happen | unknown |
+| `skipped` | no fault can be made here at all, as on a cluster known only by its URLs | skipped (unknown) |
 | `unknown` | the node did not answer: nobody knows | unknown |
 | `mistake` | the call makes no sense | a mistake in the script (254) |
 | `rig` | the fault could not be made | the rig's failure (255) |
