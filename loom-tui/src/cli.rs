@@ -109,6 +109,12 @@ Example:
 Example:
   loom-tui health 127.0.0.1:3001")]
     Health(HealthArgs),
+    /// Delete everything in a folder, as a volume is emptied from inside
+    #[command(hide = true)]
+    WipeData {
+        /// Which folder
+        folder: PathBuf,
+    },
     /// Run one relay in the foreground
     #[command(hide = true)]
     Relay(members::RelayCommand),
@@ -288,6 +294,7 @@ async fn dispatch(command: Command, control: PathBuf) -> Result<Exit, CliError> 
         Command::Logs(args) => log::logs(args, &control).await,
         Command::Image(command) => image::image(command).await,
         Command::Health(asked) => Ok(image::health(&asked)),
+        Command::WipeData { folder } => image::wipe_data(&folder),
         Command::Relay(command) => Ok(members::relay(command).await),
         Command::Node(command) => Ok(members::node(*command).await),
     }

@@ -6,8 +6,11 @@
 
 pub mod attached;
 mod child;
+mod desk;
+pub mod docker;
 mod lifecycle;
 mod link;
+pub mod link_control;
 pub mod local;
 mod logs;
 mod ports;

@@ -1,6 +1,7 @@
 //! The address of a peer, in the forms GUN's users write it.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use tokio_tungstenite::tungstenite::http::Uri;
@@ -87,8 +88,19 @@ impl PeerUrl {
     }
 
     /// `host:port`.
-    pub(super) fn address(&self) -> &str {
+    pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The same path at another `host:port`, as when something stands in front of the peer.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        let rest = self.url.trim_start_matches("ws://");
+        let path = rest.find('/').map_or("/gun", |at| &rest[at..]);
+        Self {
+            url: format!("ws://{address}{path}"),
+            address: address.to_string(),
+        }
     }
 }
 
@@ -123,6 +135,13 @@ mod tests {
             let url = PeerUrl::parse(from).unwrap();
             assert_eq!((url.as_str(), url.address()), (to, address), "{from}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_front_of_a_peer_has_its_path() {
+        let peer = PeerUrl::parse("http://relay:8765/x?y=1").unwrap();
+        let front = peer.at(SocketAddr::from(([127, 0, 0, 1], 9)));
+        assert_eq!(front, PeerUrl::parse("ws://127.0.0.1:9/x?y=1").unwrap());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! `image build`, and `health`, which containers made of that image are asked with.
 
+use std::fs;
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use loom_relay::ask_health::{self, HealthArgs};
 
@@ -24,16 +27,38 @@ enum Verb {
         #[arg(long, env = "LOOM_IMAGE", default_value = image::NAME, value_name = "NAME")]
         name: String,
     },
+    /// Make it only if there is none made of this very program, and print its name
+    Ensure,
 }
 
 pub(super) async fn image(command: ImageCommand) -> Result<Exit, CliError> {
-    let Verb::Build { name } = command.verb;
     let engine = Engine::connect()
         .await
         .map_err(|trouble| CliError::Rig(trouble.into()))?;
+    let name = match command.verb {
+        Verb::Build { name } => name,
+        Verb::Ensure => {
+            say(&image::of_this_program(&engine).await?);
+            return Ok(Exit::Ok);
+        }
+    };
     let size = image::build(&engine, &name).await?;
     let megabytes = size as f64 / 1e6;
     say(&format!("{name}: {megabytes:.1} MB, made of this program"));
+    Ok(Exit::Ok)
+}
+
+/// What a volume holds, deleted; the volume itself stays, and belongs to whom it belonged.
+pub(super) fn wipe_data(folder: &Path) -> Result<Exit, CliError> {
+    let doing = || format!("empty {}", folder.display());
+    for entry in fs::read_dir(folder).map_err(CliError::io(doing()))? {
+        let entry = entry.map_err(CliError::io(doing()))?;
+        let deleted = match entry.file_type() {
+            Ok(kind) if kind.is_dir() => fs::remove_dir_all(entry.path()),
+            _ => fs::remove_file(entry.path()),
+        };
+        deleted.map_err(CliError::io(doing()))?;
+    }
     Ok(Exit::Ok)
 }
 

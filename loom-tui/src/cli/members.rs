@@ -1,11 +1,13 @@
 //! Running one member in this process, as the local backend's children do.
 
+use std::net::SocketAddr;
+
 use clap::Args;
 use loom_node::{NodeArgs, Plant};
 use loom_relay::RelayArgs;
 
 use super::Exit;
-use crate::cluster::die_with_parent;
+use crate::cluster::{die_with_parent, link_control};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -27,6 +29,15 @@ pub(super) struct NodeCommand {
     /// Be wrong on purpose, to prove that a tester finds it
     #[arg(long, value_enum, hide = true)]
     plant: Option<Plant>,
+
+    /// Let the link to the relay be set from outside, at /link on this address
+    #[arg(
+        long,
+        env = "LOOM_LINK_CONTROL",
+        hide = true,
+        value_name = "ADDRESS:PORT"
+    )]
+    link_control: Option<SocketAddr>,
 }
 
 pub(super) async fn relay(command: RelayCommand) -> Exit {
@@ -37,24 +48,33 @@ pub(super) async fn relay(command: RelayCommand) -> Exit {
 }
 
 pub(super) async fn node(command: NodeCommand) -> Exit {
-    let NodeCommand { node, plant } = command;
+    let NodeCommand {
+        node,
+        plant,
+        link_control,
+    } = command;
     if node.die_with_parent {
         die_with_parent();
     }
-    let Some(plant) = plant else {
+    if plant.is_none() && link_control.is_none() {
         return ended(loom_node::run(node).await);
-    };
+    }
     if let Err(error) = loom_relay::run::start_logging(&node.log) {
         return ended(Err(error));
     }
     let (address, die_with_parent) = (node.address(), node.die_with_parent);
-    match node.into_config() {
-        Ok(mut config) => {
-            config.plant = Some(plant);
-            ended(loom_node::run_config(address, config, die_with_parent).await)
+    let mut config = match node.into_config() {
+        Ok(config) => config,
+        Err(error) => return ended(Err(error)),
+    };
+    config.plant = plant;
+    if let Some(control) = link_control {
+        match link_control::dial_through(&config.peers, control).await {
+            Ok(instead) => config.peers = instead,
+            Err(error) => return ended(Err(format!("--link-control {control}: {error}"))),
         }
-        Err(error) => ended(Err(error)),
     }
+    ended(loom_node::run_config(address, config, die_with_parent).await)
 }
 
 /// As the programs loom-relay and loom-node end.

@@ -123,9 +123,21 @@ impl Running {
 
 /// `exit status 1`, or `signal 9 (SIGKILL)`.
 fn describe(status: ExitStatus) -> String {
-    let Some(signal) = status.signal() else {
-        return format!("exit status {}", status.code().unwrap_or(-1));
-    };
+    match status.signal() {
+        Some(signal) => describe_signal(signal),
+        None => format!("exit status {}", status.code().unwrap_or(-1)),
+    }
+}
+
+/// The same of a code as shells and containers give it: 128 and the signal's number.
+pub(super) fn describe_code(code: i64) -> String {
+    match i32::try_from(code - 128) {
+        Ok(signal @ 1..=64) => describe_signal(signal),
+        _ => format!("exit status {code}"),
+    }
+}
+
+fn describe_signal(signal: i32) -> String {
     let name = match signal {
         1 => " (SIGHUP)",
         2 => " (SIGINT)",

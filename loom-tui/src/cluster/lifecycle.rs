@@ -34,6 +34,12 @@ pub(super) enum Input<W> {
     Exited(String),
     /// There is no process because it could not be started.
     NotStarted(String),
+    /// There is a process that nobody here has started; said aloud, unless it was there before.
+    Found { aloud: bool },
+    /// Somebody else froze the process.
+    Frozen,
+    /// Somebody else thawed the process.
+    Thawed,
     /// The moment [`Lifecycle::deadline`] named has come.
     Deadline,
 }
@@ -179,6 +185,9 @@ impl<W> Lifecycle<W> {
             Input::Healthy => self.on_healthy(actions),
             Input::Exited(how) => self.on_exited(&how, now, actions),
             Input::NotStarted(why) => self.on_not_started(&why, actions),
+            Input::Found { aloud } => self.on_found(aloud, now, actions),
+            Input::Frozen => self.on_frozen(actions),
+            Input::Thawed => self.on_thawed(actions),
             Input::Deadline => self.on_deadline(now, actions),
         }
     }
@@ -335,6 +344,34 @@ impl<W> Lifecycle<W> {
         actions.extend(settled);
     }
 
+    fn on_found(&mut self, aloud: bool, now: Instant, actions: &mut Vec<Action<W>>) {
+        let State::Down { .. } = self.state else {
+            return;
+        };
+        if aloud {
+            actions.push(surprise("started from outside"));
+        }
+        actions.push(Action::Watch);
+        self.state = State::Starting {
+            until: now + self.limits.ready_within,
+        };
+    }
+
+    fn on_frozen(&mut self, actions: &mut Vec<Action<W>>) {
+        if let State::Starting { .. } | State::Up = self.state {
+            self.give_up_starts("it was suspended from outside before it answered", actions);
+            actions.push(surprise("suspended from outside"));
+            self.state = State::Suspended;
+        }
+    }
+
+    fn on_thawed(&mut self, actions: &mut Vec<Action<W>>) {
+        if self.state == State::Suspended {
+            actions.push(surprise("resumed from outside"));
+            self.state = State::Up;
+        }
+    }
+
     fn on_deadline(&mut self, now: Instant, actions: &mut Vec<Action<W>>) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
@@ -394,6 +431,14 @@ fn announce<W>(what: &str) -> Action<W> {
     Action::Announce {
         what: what.to_owned(),
         unexpected: false,
+    }
+}
+
+/// Nobody here asked for it.
+fn surprise<W>(what: &str) -> Action<W> {
+    Action::Announce {
+        what: what.to_owned(),
+        unexpected: true,
     }
 }
 

@@ -107,6 +107,17 @@ pub struct Traffic {
     pub refused: u64,
 }
 
+impl std::ops::AddAssign for Traffic {
+    fn add_assign(&mut self, other: Self) {
+        self.up_bytes += other.up_bytes;
+        self.down_bytes += other.down_bytes;
+        self.connections += other.connections;
+        self.open += other.open;
+        self.held += other.held;
+        self.refused += other.refused;
+    }
+}
+
 impl fmt::Display for Link {
     /// One short phrase: `clear`, `cut`, `cut up`, `80ms ± 20ms`, `down 1000 kbit/s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

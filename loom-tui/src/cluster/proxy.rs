@@ -13,6 +13,7 @@ mod backlog;
 mod carry;
 mod pacer;
 mod pump;
+mod target;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,6 +27,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Direction, Link, Traffic};
 use pacer::Pacer;
+pub use target::Target;
 
 /// Connections open at a time per link; past it the listener stops accepting.
 /// A node keeps one; during a long cut it keeps dialling.
@@ -44,7 +46,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct LinkProxy {
     address: SocketAddr,
     link: watch::Sender<Link>,
-    target: watch::Sender<SocketAddr>,
+    target: watch::Sender<Target>,
+    /// Marked whenever everything that is carried is to be let go.
+    hang_ups: watch::Sender<()>,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
@@ -54,22 +58,27 @@ impl LinkProxy {
     ///
     /// # Errors
     /// When no loopback port can be bound.
-    pub async fn open(target: SocketAddr) -> io::Result<Self> {
+    pub async fn open(target: impl Into<Target>) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let link = watch::Sender::new(Link::default());
-        let target = watch::Sender::new(target);
+        let target = watch::Sender::new(target.into());
+        let hang_ups = watch::Sender::new(());
         let shared = Arc::new(Shared::default());
         let accepting = tokio::spawn(accept(
             listener,
-            target.subscribe(),
-            link.subscribe(),
+            Wires {
+                target: target.subscribe(),
+                link: link.subscribe(),
+                hang_ups: hang_ups.subscribe(),
+            },
             Arc::clone(&shared),
         ));
         Ok(Self {
             address,
             link,
             target,
+            hang_ups,
             shared,
             accepting,
         })
@@ -99,8 +108,14 @@ impl LinkProxy {
     }
 
     /// Sends later connections somewhere else, as when the relay came back on another port.
-    pub fn retarget(&self, target: SocketAddr) {
-        self.target.send_replace(target);
+    pub fn retarget(&self, target: impl Into<Target>) {
+        self.target.send_replace(target.into());
+    }
+
+    /// Resets the connections carried to the target; those that wait for a cut to end go on
+    /// waiting. For sockets that cannot work again, as when the interface under them is gone.
+    pub fn hang_up(&self) {
+        self.hang_ups.send_replace(());
     }
 
     /// What has been carried so far.
@@ -189,20 +204,22 @@ impl Drop for Count<'_> {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
-    target: watch::Receiver<SocketAddr>,
+/// What every connection listens to.
+#[derive(Clone)]
+struct Wires {
+    target: watch::Receiver<Target>,
     link: watch::Receiver<Link>,
-    shared: Arc<Shared>,
-) {
+    hang_ups: watch::Receiver<()>,
+}
+
+async fn accept(listener: TcpListener, wires: Wires, shared: Arc<Shared>) {
     // Dropped with this task, which ends every connection.
     let mut carried = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept(), if carried.len() < CONNECTIONS_MAX => match accepted {
                 Ok((client, _)) => {
-                    let (target, link) = (target.clone(), link.clone());
-                    carried.spawn(carry::carry(client, target, link, Arc::clone(&shared)));
+                    carried.spawn(carry::carry(client, wires.clone(), Arc::clone(&shared)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "link proxy cannot accept");

@@ -54,6 +54,23 @@ pub async fn ensure(engine: &Engine, name: &str) -> Result<Ensured, RigError> {
     })
 }
 
+/// The name of an image made of this very executable, which is made if there is none: the usual
+/// name where that is free or fits, else one that says what it was made of.
+///
+/// # Errors
+///
+/// When the engine refuses, or this executable cannot be read.
+pub async fn of_this_program(engine: &Engine) -> Result<String, RigError> {
+    if ensure(engine, NAME).await? != Ensured::Other {
+        return Ok(NAME.to_owned());
+    }
+    let program = own_program().map_err(|error| unreadable(&error))?;
+    let fingerprint = fingerprint(&program).map_err(|error| unreadable(&error))?;
+    let name = format!("{}:{fingerprint}", split(NAME).0);
+    ensure(engine, &name).await?;
+    Ok(name)
+}
+
 /// Makes the image anew, whatever is there, and returns its size in bytes.
 ///
 /// # Errors

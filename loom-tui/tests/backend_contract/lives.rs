@@ -24,7 +24,12 @@ pub(crate) async fn members_are_listed_in_order_with_what_is_known(place: &Place
     }
     assert!(place.backend.traffic(ONE).await.is_some());
     assert!(place.backend.traffic(RELAY).await.is_none());
-    assert_eq!(place.backend.kind(), "local");
+    let kind = if place.in_containers() {
+        "docker"
+    } else {
+        "local"
+    };
+    assert_eq!(place.backend.kind(), kind);
 }
 
 pub(crate) async fn start_returns_when_the_member_answers(place: &Place) {

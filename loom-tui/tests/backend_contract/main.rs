@@ -1,11 +1,13 @@
 //! Every backend is held to the promises written at `ClusterBackend`, by the same tests.
 //!
 //! One more backend is one more [`place::Place`] and one more line in `contract!`. The members are
-//! real processes of this package's own executable, on free ports.
+//! real processes of this package's own executable, on free ports; those in containers need a Docker
+//! engine, and are skipped without one.
 
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod attached;
+mod engine;
 mod links;
 mod lives;
 mod place;
@@ -22,6 +24,16 @@ macro_rules! contract {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $promise() {
                 let place = super::Place::local().await;
+                super::$module::$promise(&place).await;
+                place.end().await;
+            })+
+        }
+        mod docker {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let Some(place) = super::Place::docker().await else {
+                    return;
+                };
                 super::$module::$promise(&place).await;
                 place.end().await;
             })+

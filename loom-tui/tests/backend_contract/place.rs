@@ -6,11 +6,15 @@ use std::time::{Duration, Instant};
 
 use loom_tui::client::{NewVertex, NodeClient, WriteOp, http};
 use loom_tui::cluster::attached::AttachedCluster;
+use loom_tui::cluster::docker::{DockerCluster, DockerConfig};
 use loom_tui::cluster::local::{Durability, LocalCluster, LocalConfig};
 use loom_tui::cluster::{ClusterBackend, ClusterEvent, Member, MemberStatus};
 use loom_tui::control::{Claim, Server};
+use loom_tui::docker::Engine;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
+
+use crate::engine::{engine, left};
 
 /// By when anything that must happen has happened, on a machine that is busy with other things.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -24,7 +28,10 @@ pub(crate) const TWO: Member = Member::Node(2);
 /// A relay and two nodes, all up.
 pub(crate) struct Place {
     pub(crate) backend: Arc<dyn ClusterBackend>,
-    local: Arc<LocalCluster>,
+    /// What `backend` is in the end.
+    own: Arc<dyn ClusterBackend>,
+    /// Where to look for what is left of which cluster.
+    engine: Option<(Engine, String)>,
     /// Only where the backend asks it.
     pub(crate) server: Option<Server>,
     pub(crate) folder: TempDir,
@@ -54,22 +61,49 @@ impl Place {
         };
         let local = LocalCluster::open(config).await.unwrap();
         local.start_all().await.unwrap();
+        Self::of(local, folder)
+    }
+
+    fn of(own: Arc<dyn ClusterBackend>, folder: TempDir) -> Self {
         Self {
-            backend: local.clone(),
-            local,
+            backend: own.clone(),
+            own,
+            engine: None,
             server: None,
             folder,
             http: http().unwrap(),
         }
     }
 
+    /// In containers; `None` without an engine.
+    pub(crate) async fn docker() -> Option<Self> {
+        let (engine, image) = engine().await?;
+        let folder = tempfile::tempdir().unwrap();
+        let config = DockerConfig {
+            nodes: 2,
+            image: Some(image),
+            durability: Durability::Os,
+            ..DockerConfig::new(folder.path().join("cluster")).on_its_own()
+        };
+        let name = config.name.clone();
+        let cluster = DockerCluster::open(&engine, config).await.unwrap();
+        cluster.start_all().await.unwrap();
+        let mut place = Self::of(cluster, folder);
+        place.engine = Some((engine, name));
+        Some(place)
+    }
+
     pub(crate) async fn attached() -> Self {
         let mut place = Self::local().await;
         let socket = place.socket();
         let claim = Claim::take(&socket, "test").unwrap();
-        place.server = Some(Server::open(claim, "test", place.local.clone()).unwrap());
+        place.server = Some(Server::open(claim, "test", place.own.clone()).unwrap());
         place.backend = Arc::new(AttachedCluster::connect(&socket).await.unwrap());
         place
+    }
+
+    pub(crate) fn in_containers(&self) -> bool {
+        self.engine.is_some()
     }
 
     pub(crate) fn socket(&self) -> std::path::PathBuf {
@@ -78,19 +112,22 @@ impl Place {
 
     /// Ends everything and looks that it has ended.
     pub(crate) async fn end(self) {
-        let pids: Vec<u32> = (self.local.members().await.iter())
+        let pids: Vec<u32> = (self.own.members().await.iter())
             .filter_map(|status| status.pid)
             .collect();
         self.backend.shutdown().await.unwrap();
-        self.local.shutdown().await.unwrap();
+        self.own.shutdown().await.unwrap();
         for pid in pids {
             assert!(
                 !Path::new(&format!("/proc/{pid}")).exists(),
                 "{pid} is left"
             );
         }
-        self.local.shutdown().await.expect("once more is no error");
-        let error = self.local.start(RELAY).await.unwrap_err();
+        if let Some((engine, name)) = &self.engine {
+            assert_eq!(left(engine, name).await, [""; 0]);
+        }
+        self.own.shutdown().await.expect("once more is no error");
+        let error = self.own.start(RELAY).await.unwrap_err();
         assert!(error.reason.contains("shut down"), "{error}");
     }
 

@@ -318,3 +318,32 @@ fn any_order_of_wishes_and_accidents_keeps_the_promises() {
         }
     }
 }
+
+#[test]
+fn what_somebody_else_does_to_a_process_is_seen_for_what_it_is() {
+    let mut world = World::new();
+    // Nobody froze or thawed what does not run.
+    world.feed(Input::Frozen);
+    world.feed(Input::Thawed);
+    assert_eq!(world.machine.life(), Life::Stopped);
+    assert_eq!(world.announced, [""; 0]);
+
+    world.process.alive = true;
+    world.feed(Input::Found { aloud: true });
+    assert_eq!(world.machine.life(), Life::Starting);
+    let start = world.wish(Wish::Start);
+    world.process.stopped = true;
+    world.feed(Input::Frozen);
+    assert_eq!(world.machine.life(), Life::Suspended);
+    assert!(
+        matches!(world.settled(start), Some(Err(_))),
+        "it may never answer"
+    );
+    world.process.stopped = false;
+    world.feed(Input::Thawed);
+    assert_eq!(world.machine.life(), Life::Up);
+    assert_eq!(
+        world.announced,
+        ["started", "suspended", "resumed"].map(|what| format!("{what} from outside"))
+    );
+}

@@ -4,7 +4,6 @@
 //! asked here, which is whether this process answers now.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,17 +17,17 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Between two questions to one that takes longer.
 const PAUSE_LATER: Duration = Duration::from_millis(50);
 
-/// Resolves when `GET /health` was answered with 200.
-pub(super) async fn answered(address: SocketAddr) {
+/// Resolves when `GET /health` was answered with 200 at `host:port`.
+pub(in crate::cluster) async fn answered(address: String) {
     for attempt in 0_u32.. {
-        if let Ok(Ok(true)) = timeout(ANSWER_WITHIN, ask(address)).await {
+        if let Ok(Ok(true)) = timeout(ANSWER_WITHIN, ask(&address)).await {
             return;
         }
         sleep(if attempt < 100 { PAUSE } else { PAUSE_LATER }).await;
     }
 }
 
-async fn ask(address: SocketAddr) -> io::Result<bool> {
+async fn ask(address: &str) -> io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

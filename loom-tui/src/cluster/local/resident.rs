@@ -14,11 +14,12 @@ use tokio::time::{sleep_until, timeout};
 use super::config::LocalConfig;
 use super::health;
 use crate::cluster::child::{Nursery, Running};
-use crate::cluster::lifecycle::{Action, Input, Lifecycle, Limits, Refusal, Wish};
+use crate::cluster::desk::{Order, Waiting};
+use crate::cluster::lifecycle::{Action, Input, Lifecycle, Limits, Refusal};
 use crate::cluster::logs::LogBook;
 use crate::cluster::ports::{Port, address};
 use crate::cluster::proxy::LinkProxy;
-use crate::cluster::{ClusterEvent, Link, Member, MemberStatus, RigError};
+use crate::cluster::{ClusterEvent, Link, Member, MemberStatus};
 
 /// How often a start is tried on another port when the one it had was lost.
 const PORTS_MAX: u32 = 3;
@@ -26,32 +27,6 @@ const PORTS_MAX: u32 = 3;
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(500);
 /// How many of them are worth repeating.
 const LAST_WORDS_MAX: usize = 8;
-
-/// What is asked of a resident.
-pub(super) enum Order {
-    Wish(Wish, Waiting),
-    SetLink(Link, Option<Duration>, oneshot::Sender<()>),
-}
-
-/// Whoever made a wish.
-pub(super) struct Waiting {
-    /// What was wished for, as in "start node-2".
-    pub(super) doing: String,
-    pub(super) reply: oneshot::Sender<Result<(), RigError>>,
-}
-
-impl Waiting {
-    fn settle(self, outcome: Result<(), Refusal>) {
-        let Self { doing, reply } = self;
-        // Whoever made the wish may have stopped waiting.
-        let _ = reply.send(outcome.map_err(|refusal| RigError {
-            doing,
-            reason: refusal.reason,
-            next_step: refusal.next_step.to_owned(),
-            refused: refusal.senseless,
-        }));
-    }
-}
 
 pub(super) struct Resident {
     pub(super) config: Arc<LocalConfig>,
@@ -101,9 +76,9 @@ impl Resident {
                     Some(Order::Wish(wish, waiting)) => {
                         self.feed(&mut now, Input::Wish(wish, waiting)).await;
                     }
-                    Some(Order::SetLink(link, lease, reply)) => {
+                    Some(Order::SetLink(link, lease, waiting)) => {
                         self.set_link(&mut now, link, lease);
-                        let _ = reply.send(());
+                        waiting.settle(Ok(()));
                     }
                     None => return,
                 },
@@ -200,7 +175,7 @@ impl Resident {
     }
 
     fn watch(&self, now: &mut Now) {
-        let address = address(self.port.number());
+        let address = address(self.port.number()).to_string();
         now.health = Some(Box::pin(health::answered(address)));
     }
 

@@ -1,7 +1,6 @@
 //! The life of one connection through a link: held while the link is cut, dialled, pumped both
 //! ways, and ended the way its two sides ended it.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,22 +11,23 @@ use tokio::sync::watch;
 
 use super::backlog::{Backlog, Ending};
 use super::pump::{End, pump};
-use super::{Count, Shared};
+use super::{Count, Shared, Wires};
 use crate::cluster::{Direction, Flow, Link};
 
 /// Carries `client` to the target until both sides are done with it.
-pub(super) async fn carry(
-    mut client: TcpStream,
-    target: watch::Receiver<SocketAddr>,
-    mut link: watch::Receiver<Link>,
-    shared: Arc<Shared>,
-) {
+pub(super) async fn carry(mut client: TcpStream, wires: Wires, shared: Arc<Shared>) {
+    let Wires {
+        target,
+        mut link,
+        mut hang_ups,
+    } = wires;
     let _open = Count::one(&shared.open);
     let Some(backlog) = hold(&mut client, &mut link, &shared).await else {
         return;
     };
-    let target = *target.borrow();
-    let Ok(mut server) = TcpStream::connect(target).await else {
+    let target = target.borrow().clone();
+    hang_ups.mark_unchanged();
+    let Ok(mut server) = target.connect().await else {
         // Nobody listens: the client hears what it would hear from the target's own kernel, and
         // no sooner than a cut that began meanwhile lets it.
         shared.refused.fetch_add(1, Ordering::Relaxed);
@@ -40,7 +40,12 @@ pub(super) async fn carry(
     // It fails only on a socket that is already broken, which the pumps will find out.
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
-    if !pump_both(&mut client, &mut server, backlog, &link, &shared).await {
+    let parted = tokio::select! {
+        parted = pump_both(&mut client, &mut server, backlog, &link, &shared) => parted,
+        // The proxy itself is gone, or told to let go.
+        _ = hang_ups.changed() => false,
+    };
+    if !parted {
         reset(&client);
         reset(&server);
     }

@@ -1,0 +1,239 @@
+//! Making the networks, volumes and containers of a cluster, and removing them.
+//!
+//! Nothing is removed that does not carry [`OWNER`](super::names::OWNER): what a person or
+//! docker-compose made stays.
+
+use std::collections::HashMap;
+
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HostConfig, Network, NetworkConnectRequest,
+    NetworkCreateRequest, NetworkingConfig, PortBinding, PortMap, VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
+};
+
+use super::config::{DockerConfig, LINK_CONTROL_PORT, port_inside};
+use super::names::{CLUSTER, Names, OWNER, RELAY_ALIAS, US};
+use crate::cluster::{Member, RigError};
+use crate::docker::engine::innermost;
+use crate::docker::image::is_missing;
+use crate::docker::rootfs::DATA;
+
+/// Where on the engine's machine a member's ports are published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    /// Of its HTTP side.
+    pub(super) port: u16,
+    /// Of a node's link control.
+    pub(super) control: Option<u16>,
+}
+
+/// The objects of one cluster on one engine.
+#[derive(Clone, Debug)]
+pub(super) struct Objects {
+    pub(super) docker: Docker,
+    pub(super) names: Names,
+    /// The address ports are published on.
+    pub(super) bind: String,
+}
+
+impl Objects {
+    /// Makes the networks and volumes.
+    pub(super) async fn lay(&self, config: &DockerConfig) -> Result<(), RigError> {
+        for network in self.names.networks() {
+            if let Some(there) = self.find_network(&network).await? {
+                let labels = there.labels.unwrap_or_default();
+                if labels.get(OWNER).is_none_or(|owner| owner != US) {
+                    return Err(RigError {
+                        doing: format!("make the network {network}"),
+                        reason: "there is one of that name, made by somebody else".to_owned(),
+                        next_step: format!(
+                            "`docker network rm {network}` removes it if nobody uses it; a \
+                             docker-compose cluster is ended by `docker-compose down`"
+                        ),
+                        refused: false,
+                    });
+                }
+                continue;
+            }
+            let request = NetworkCreateRequest {
+                name: network.clone(),
+                labels: Some(self.names.labels()),
+                ..NetworkCreateRequest::default()
+            };
+            let made = self.docker.create_network(request).await;
+            made.map_err(|error| self.refused(&format!("make the network {network}"), &error))?;
+        }
+        for member in config.members() {
+            let volume = self.names.volume(member);
+            let request = VolumeCreateRequest {
+                name: Some(volume.clone()),
+                labels: Some(self.names.labels_of(member)),
+                ..VolumeCreateRequest::default()
+            };
+            let made = self.docker.create_volume(request).await;
+            made.map_err(|error| self.refused(&format!("make the volume {volume}"), &error))?;
+        }
+        Ok(())
+    }
+
+    async fn find_network(&self, name: &str) -> Result<Option<Network>, RigError> {
+        let filters = HashMap::from([("name", vec![name])]);
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let found = self.docker.list_networks(Some(options)).await;
+        let found = found.map_err(|error| self.refused("list the networks", &error))?;
+        // The filter also finds names that contain this one.
+        Ok(found
+            .into_iter()
+            .find(|network| network.name.as_deref() == Some(name)))
+    }
+
+    /// Makes a member's container, which does not run yet.
+    pub(super) async fn make(
+        &self,
+        config: &DockerConfig,
+        image: &str,
+        member: Member,
+        published: Published,
+    ) -> Result<(), RigError> {
+        let name = self.names.container(member);
+        let doing = format!("make the container {name}");
+        let mut ports = PortMap::new();
+        let mut publish = |inside: u16, outside: u16| {
+            let bound = PortBinding {
+                host_ip: Some(self.bind.clone()),
+                host_port: Some(outside.to_string()),
+            };
+            ports.insert(format!("{inside}/tcp"), Some(vec![bound]));
+        };
+        publish(port_inside(member), published.port);
+        if let Some(control) = published.control {
+            publish(LINK_CONTROL_PORT, control);
+        }
+        let control_network = self.names.control(member);
+        let endpoints = HashMap::from([(control_network.clone(), EndpointSettings::default())]);
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            cmd: Some(config.command(member)),
+            labels: Some(self.names.labels_of(member)),
+            exposed_ports: Some(ports.keys().cloned().collect()),
+            host_config: Some(HostConfig {
+                binds: Some(vec![format!("{}:{DATA}", self.names.volume(member))]),
+                port_bindings: Some(ports),
+                network_mode: Some(control_network),
+                // The relay's name is the only one ever looked up. While it is not there, no
+                // server further away is to be asked for it, which would take seconds.
+                dns: Some(vec!["127.0.0.1".to_owned()]),
+                ..HostConfig::default()
+            }),
+            networking_config: Some(NetworkingConfig {
+                endpoints_config: Some(endpoints),
+            }),
+            ..ContainerCreateBody::default()
+        };
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        let made = self.docker.create_container(Some(options), body).await;
+        made.map_err(|error| match &error {
+            Error::DockerResponseServerError {
+                status_code: 409, ..
+            } => RigError {
+                doing: doing.clone(),
+                reason: "there is one of that name, made by somebody else".to_owned(),
+                next_step: format!("`docker rm -f {name}` removes it"),
+                refused: false,
+            },
+            _ => self.refused(&doing, &error),
+        })?;
+        // One network can be named when a container is made, by engines of API 1.41.
+        let request = NetworkConnectRequest {
+            container: name,
+            endpoint_config: Some(EndpointSettings {
+                aliases: Some(aliases(member)),
+                ..EndpointSettings::default()
+            }),
+        };
+        let network = self.names.network();
+        let joined = self.docker.connect_network(&network, request).await;
+        joined.map_err(|error| self.refused(&doing, &error))
+    }
+
+    /// Removes what is ours: containers and networks, and volumes if told so. Returns how many.
+    pub(super) async fn remove(&self, volumes: bool) -> Result<usize, RigError> {
+        let labels = vec![
+            format!("{CLUSTER}={}", self.names.cluster()),
+            format!("{OWNER}={US}"),
+        ];
+        let filters = HashMap::from([("label", labels)]);
+        let mut removed = 0;
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let found = self.docker.list_containers(Some(options)).await;
+        let found = found.map_err(|error| self.refused("list the containers", &error))?;
+        for id in found.into_iter().filter_map(|container| container.id) {
+            let options = RemoveContainerOptionsBuilder::new().force(true).build();
+            let gone = self.docker.remove_container(&id, Some(options)).await;
+            removed += self.gone("remove a container", gone)?;
+        }
+        let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let found = self.docker.list_networks(Some(options)).await;
+        let found = found.map_err(|error| self.refused("list the networks", &error))?;
+        for id in found.into_iter().filter_map(|network| network.id) {
+            let gone = self.docker.remove_network(&id).await;
+            removed += self.gone("remove a network", gone)?;
+        }
+        if volumes {
+            let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+            let found = self.docker.list_volumes(Some(options)).await;
+            let found = found.map_err(|error| self.refused("list the volumes", &error))?;
+            for volume in found.volumes.into_iter().flatten() {
+                let options = RemoveVolumeOptionsBuilder::new().build();
+                let gone = self.docker.remove_volume(&volume.name, Some(options)).await;
+                removed += self.gone("remove a volume", gone)?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// 1 if it was removed now, 0 if somebody else was faster.
+    fn gone(&self, doing: &str, removed: Result<(), Error>) -> Result<usize, RigError> {
+        match removed {
+            Ok(()) => Ok(1),
+            Err(error) if is_missing(&error) => Ok(0),
+            // It is being removed already.
+            Err(Error::DockerResponseServerError {
+                status_code: 409,
+                message,
+            }) if message.contains("already in progress") => Ok(0),
+            Err(error) => Err(self.refused(doing, &error)),
+        }
+    }
+
+    fn refused(&self, doing: &str, error: &Error) -> RigError {
+        let reason = innermost(error);
+        let next_step = if reason.contains("address pools") {
+            "remove networks nobody uses: `docker network prune`"
+        } else {
+            "see what `docker info` says; the local backend needs no engine"
+        };
+        RigError {
+            doing: format!("{doing} of the cluster {}", self.names.cluster()),
+            reason,
+            next_step: next_step.to_owned(),
+            refused: false,
+        }
+    }
+}
+
+/// What a member is called on the network of the cluster, beside the name of its container.
+pub(super) fn aliases(member: Member) -> Vec<String> {
+    match member {
+        Member::Relay => vec![RELAY_ALIAS.to_owned()],
+        Member::Node(_) => Vec::new(),
+    }
+}
