@@ -7,6 +7,7 @@
 mod apply;
 mod command;
 mod legacy;
+mod pen;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -61,6 +62,8 @@ pub struct Replica {
     ids: IdSource,
     /// Values under the record souls that are no records.
     foreign: BTreeSet<(Table, Arc<str>)>,
+    /// Writes that wait for leave to be stamped.
+    unstamped: VecDeque<Command>,
     /// Answers to writes, in order of the commits they wait for.
     waiting: VecDeque<(Commit, Acknowledge)>,
     issued: Commit,
@@ -114,6 +117,7 @@ impl Replica {
             stats: Stats::default(),
             ids: IdSource::new(rng),
             foreign: BTreeSet::new(),
+            unstamped: VecDeque::new(),
             waiting: VecDeque::new(),
             issued: Commit(0),
             durable: Commit(0),
@@ -159,9 +163,9 @@ impl Replica {
     fn on_command(&mut self, command: Command, now: Now, effects: &mut Vec<Effect>) {
         // Reads answer at once; whoever asked may have hung up.
         match command {
-            Command::Write(wish, reply) => self.on_write(wish, reply, now, effects),
-            Command::WriteMany(wishes, reply) => self.on_write_many(wishes, reply, now, effects),
-            Command::Canary(value, reply) => self.on_canary(&value, reply, now, effects),
+            Command::Write(..) | Command::WriteMany(..) | Command::Canary(..) => {
+                self.on_writing(command, now, effects);
+            }
             Command::Get(table, id, reply) => drop(reply.send(self.index.get(table, &id))),
             Command::List(query, reply) => drop(reply.send(self.index.list(&query))),
             Command::Digest(reply) => drop(reply.send(self.digest())),
@@ -202,6 +206,7 @@ impl Replica {
             readers: self.feed.readers(),
             deferred: self.mesh.deferred(),
             unheld: self.unheld.values().sum(),
+            unstamped: self.unstamped.len(),
             catch_up: self.catch_up(),
             commits_waiting: (self.issued.0 - self.durable.0) as usize,
             mesh: self.mesh.counters().entries(),
@@ -274,6 +279,7 @@ impl Machine for Replica {
         };
         self.mesh.handle(input, now, effects);
         self.absorb(now, news, effects);
+        self.stamp_waiting(now, effects);
         if !self.unheld.is_empty() {
             self.note_held();
         }

@@ -68,6 +68,12 @@ impl StateClock {
         Stamp::new(next).expect("wall clock and steps are finite")
     }
 
+    /// What the next `count` stamps do not exceed.
+    pub fn reach(&self, count: usize, wall_ms: u64) -> f64 {
+        // The millisecond on top pays for what doubles round.
+        self.last.max(wall_ms as f64) + count as f64 / STEPS_PER_MS + 1.0
+    }
+
     /// Makes sure later stamps exceed `stamp`, so that an own write wins over what is held.
     pub fn observe(&mut self, stamp: Stamp) {
         if stamp.ms() > self.last {
@@ -101,6 +107,16 @@ mod tests {
             let next = clock.issue(wall);
             assert!(next > last, "{next} after {last}");
             last = next;
+        }
+    }
+
+    #[test]
+    fn stamps_stay_within_what_they_were_said_to_reach() {
+        let mut clock = StateClock::default();
+        for (count, wall) in [(1, 1_800_000_000_000), (5_000, 1_800_000_000_001), (7, 0)] {
+            let reach = clock.reach(count, wall);
+            let last = (0..count).map(|_| clock.issue(wall)).last().unwrap();
+            assert!(last.ms() <= reach, "{last} is beyond {reach}");
         }
     }
 

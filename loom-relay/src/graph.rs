@@ -35,13 +35,15 @@ pub struct Held {
     pub graph: Graph,
     /// Writes that were stamped later than the clock, and may still be.
     pub deferred: Vec<Write>,
+    /// A process that did not end in order may have issued stamps up to here.
+    pub lease: Option<Stamp>,
 }
 
 impl From<Graph> for Held {
     fn from(graph: Graph) -> Self {
         Self {
             graph,
-            deferred: Vec::new(),
+            ..Self::default()
         }
     }
 }

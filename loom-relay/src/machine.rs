@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::clock::{Mono, Now};
-use crate::model::{Change, PeerId, Write};
+use crate::model::{Change, PeerId, Stamp, Write};
 
 /// Names one [`Effect::Persist`]; rises by one for each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +109,9 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// Writes that began or ceased to wait for the clock, in that order.
     pub deferrals: Vec<Deferral>,
+    /// This process may issue stamps up to here; one that starts from the store issues later ones
+    /// only.
+    pub lease: Option<Stamp>,
 }
 
 /// What became of a write that is stamped later than the clock.
@@ -123,13 +126,14 @@ pub enum Deferral {
 impl Batch {
     /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.deferrals.is_empty()
+        self.changes.is_empty() && self.deferrals.is_empty() && self.lease.is_none()
     }
 
     /// Puts what comes after into the same batch.
     pub fn append(&mut self, later: Self) {
         self.changes.extend(later.changes);
         self.deferrals.extend(later.deferrals);
+        self.lease = self.lease.max(later.lease);
     }
 }
 
@@ -137,7 +141,7 @@ impl From<Vec<Change>> for Batch {
     fn from(changes: Vec<Change>) -> Self {
         Self {
             changes,
-            deferrals: Vec::new(),
+            ..Self::default()
         }
     }
 }

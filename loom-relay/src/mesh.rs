@@ -12,6 +12,7 @@ mod counters;
 mod deferred;
 mod greet;
 mod ids;
+mod lease;
 mod link;
 mod lookup;
 mod parcel;
@@ -40,6 +41,7 @@ use acks::Acks;
 use away::Away;
 use deferred::{Deferred, Waiting};
 use ids::Ids;
+use lease::Lease;
 use link::{Kind, Link};
 use seen::Seen;
 use sync::common::Common;
@@ -49,6 +51,7 @@ use vet::{RefusalLog, Vetted};
 pub use config::{Interest, MeshConfig};
 pub use counters::Counters;
 pub use deferred::{DEFERRED_BYTES_MAX, DEFERRED_MAX, DeferredView, LOOK_AGAIN};
+pub use lease::LEASE;
 pub use link::LinkView;
 pub use lookup::LOOKUP_BYTES_MAX;
 pub use parcel::PARCEL_BYTES;
@@ -77,6 +80,7 @@ pub struct Mesh {
     pid: String,
     graph: Graph,
     clock: StateClock,
+    lease: Lease,
     ids: Ids,
     seen: Seen,
     links: BTreeMap<PeerId, Link>,
@@ -115,6 +119,7 @@ impl Mesh {
         let Held {
             mut graph,
             deferred,
+            lease,
         } = held.into();
         let mut waiting = Deferred::default();
         for write in deferred {
@@ -137,6 +142,7 @@ impl Mesh {
             pid: ids.text(),
             graph,
             clock,
+            lease: Lease::new(lease),
             ids,
             seen: Seen::new(REMEMBERED_MAX),
             links: BTreeMap::new(),
@@ -154,8 +160,12 @@ impl Mesh {
         }
     }
 
-    /// A stamp for a write of this process: later than all it has issued, and all it holds.
+    /// A stamp for a write of this process: later than all it has issued, and all it holds. Ask
+    /// [`Mesh::may_issue`] first, or it may be issued again after a crash.
     pub fn issue(&mut self, wall_ms: u64) -> Stamp {
+        if let Some(former) = self.lease.former() {
+            self.clock.observe(former);
+        }
         self.clock.issue(wall_ms)
     }
 
@@ -180,6 +190,7 @@ impl Mesh {
         turn.spread_changes_since(0, Audience::everyone());
         if !turn.batch.changes.is_empty() {
             self.note_own_writes(now.mono);
+            self.renew_lease(&mut turn);
         }
         self.finish(turn)
     }
@@ -320,6 +331,7 @@ impl Mesh {
     }
 
     fn on_committed(&mut self, commit: Commit, turn: &mut Turn<'_>) {
+        self.lease.committed(commit);
         let mut by_peer: BTreeMap<PeerId, Vec<Bytes>> = BTreeMap::new();
         for (peer, put) in self.acks.committed(commit) {
             let ack = encode::ack(&self.ids.next(), &put);
@@ -412,10 +424,16 @@ impl Machine for Mesh {
         }
         self.merge_due(&mut turn);
         self.finish(turn);
+        if self.lease.due().is_some_and(|due| due <= now.mono) {
+            self.lease.look_again();
+        }
     }
 
     fn deadline(&self) -> Option<Mono> {
         let timer = self.timers.first().map(|(when, ..)| *when);
-        [timer, self.deferred.due()].into_iter().flatten().min()
+        [timer, self.deferred.due(), self.lease.due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -31,6 +31,13 @@ pub trait Store: Send + fmt::Debug {
     /// [`StoreError`] when the batch may not have been kept; the caller must not acknowledge it.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
+    /// The process ends in order, and everything it issued is kept: nobody needs its lease any more.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the lease may still be there, which costs the next start a moment.
+    fn release(&mut self) -> Result<(), StoreError>;
+
     /// What a batch survives once [`Store::commit`] has returned. [`Durability::None`] makes the
     /// driver report commits before they are carried out.
     fn durability(&self) -> Durability;

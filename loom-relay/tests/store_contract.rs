@@ -142,6 +142,7 @@ fn keeps_what_waits_for_the_clock(
         let batch = Batch {
             changes: vec![change("s", "decided", 1.0, Value::null())],
             deferrals,
+            lease: None,
         };
         store.commit(&batch).unwrap();
         store = reopen(store);

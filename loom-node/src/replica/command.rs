@@ -11,6 +11,7 @@ use loom_relay::model::Stamp;
 use loom_relay::wire::BadPut;
 use tokio::sync::oneshot;
 
+use super::pen::UNSTAMPED_MAX;
 use crate::feed::Event;
 use crate::index::{Found, Page, Query};
 use crate::record::Table;
@@ -113,6 +114,11 @@ pub enum Refused {
         /// Which.
         id: String,
     },
+    /// Too many writes wait already.
+    #[error(
+        "nothing was written: {UNSTAMPED_MAX} writes wait for the disk already; try again in a moment"
+    )]
+    Busy,
     /// The result would not be a record.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -155,6 +161,8 @@ pub struct Status {
     pub deferred: DeferredView,
     /// Own changes of this process that no other peer is known to hold.
     pub unheld: usize,
+    /// Writes that wait until they may be stamped.
+    pub unstamped: usize,
     /// How far reconciliation is, on the link that is furthest behind.
     pub catch_up: SyncView,
     /// Commits not yet durable.

@@ -1,6 +1,7 @@
 //! What a replica promises to clients and to other replicas.
 
 mod cluster;
+mod lease;
 mod planted;
 mod random;
 
@@ -117,6 +118,7 @@ fn replacing_keeps_who_created_it_and_counts_on() {
 #[test]
 fn a_write_is_acknowledged_only_when_it_is_durable_but_read_at_once() {
     let mut cluster = Cluster::new(1);
+    cluster.put(0, Table::Nodes, node("before", 1));
     cluster.disk = Some(Vec::new());
     let mut first = cluster.send(0, |reply| {
         Command::Write(put(Table::Nodes, node("a", 1)), reply)
@@ -212,6 +214,7 @@ fn a_type_too_long_for_an_index_soul_keeps_no_record_from_being_changed() {
 #[test]
 fn a_batch_may_name_a_record_twice_and_is_one_commit_otherwise() {
     let mut cluster = Cluster::new(2);
+    cluster.put(0, Table::Nodes, node("before", 1));
     cluster.disk = Some(Vec::new());
     let wishes = vec![
         put(Table::Nodes, node("a", 1)),

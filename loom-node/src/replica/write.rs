@@ -9,7 +9,9 @@ use loom_relay::model::{Cell, Stamp, Value, Write};
 use loom_relay::wire::check_write;
 use serde_json::{Map, Number};
 
-use super::{Acknowledge, CANARY_SOUL, Outcome, Refused, Replica, Reply, Wish, Written, legacy};
+use super::{
+    Acknowledge, CANARY_SOUL, Command, Outcome, Refused, Replica, Reply, Wish, Written, legacy,
+};
 use crate::index::{Found, Row};
 use crate::limits::RECORD_BYTES_MAX;
 use crate::plant::Plant;
@@ -28,19 +30,23 @@ struct Planned {
 }
 
 impl Replica {
-    pub(super) fn on_write(
-        &mut self,
-        wish: Wish,
-        reply: Reply<Outcome>,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) {
+    /// Carries out a command that writes; its stamps may be issued.
+    pub(super) fn on_stamped(&mut self, command: Command, now: Now, effects: &mut Vec<Effect>) {
+        match command {
+            Command::Write(wish, reply) => self.on_write(wish, reply, now, effects),
+            Command::WriteMany(wishes, reply) => self.on_write_many(wishes, reply, now, effects),
+            Command::Canary(value, reply) => self.on_canary(&value, reply, now, effects),
+            reading => unreachable!("{reading:?} stamps nothing"),
+        }
+    }
+
+    fn on_write(&mut self, wish: Wish, reply: Reply<Outcome>, now: Now, effects: &mut Vec<Effect>) {
         let (mut outcomes, commit) = self.grant(vec![wish], now, effects);
         let outcome = outcomes.pop().expect("one outcome per wish");
         self.acknowledge(commit, Acknowledge::One(reply, outcome));
     }
 
-    pub(super) fn on_write_many(
+    fn on_write_many(
         &mut self,
         wishes: Vec<Wish>,
         reply: Reply<Vec<Outcome>>,
@@ -51,7 +57,7 @@ impl Replica {
         self.acknowledge(commit, Acknowledge::Many(reply, outcomes));
     }
 
-    pub(super) fn on_canary(
+    fn on_canary(
         &mut self,
         value: &str,
         reply: Reply<Result<Stamp, Refused>>,

@@ -114,6 +114,7 @@ impl From<Refused> for ApiError {
             Refused::Exists { .. } => Self::new(StatusCode::CONFLICT, "exists", error),
             Refused::Missing { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", error),
             Refused::Invalid(invalid) => invalid.into(),
+            Refused::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error),
             Refused::Unwritable(_) => Self::bad_request("unwritable", error),
         }
     }

@@ -214,6 +214,11 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
         status.commits_waiting,
     );
     gauge(
+        "writes_unstamped",
+        "Writes of clients that wait until they may be stamped.",
+        status.unstamped,
+    );
+    gauge(
         "feed_readers",
         "Followers of the change feed.",
         status.readers,

@@ -33,6 +33,8 @@ pub(crate) struct Judge {
 #[derive(Debug, Default)]
 struct Seen {
     started: bool,
+    /// How many processes it has had.
+    life: u64,
     held: Cells,
     /// The latest stamp its process has issued or taken.
     latest: Option<Stamp>,
@@ -96,16 +98,17 @@ impl Judge {
                 ));
             }
         } else {
-            let asked = self.asking.as_ref();
-            if !asked.is_some_and(|asked| asked.allows(&key, &cell.value)) {
-                return Err(format!("{write:?} was asked for by nobody: {asked:?}"));
+            // A write may have to wait before it is stamped.
+            let mut asked = self.asking.iter().chain(&seen.requests);
+            if !asked.any(|asked| asked.allows(&key, &cell.value)) {
+                return Err(format!("{write:?} was asked for by nobody"));
             }
             if key.0.starts_with("loomdb:index:") {
                 // One stamp is for a record and all its index souls.
             } else if seen.latest.is_some_and(|latest| cell.stamp <= latest) {
                 return Err(format!("{write:?} is stamped before {:?}", seen.latest));
             }
-            self.ledger.issue(member, &key, cell)?;
+            self.ledger.issue(member, seen.life, &key, cell)?;
         }
         seen.latest = seen.latest.max(Some(cell.stamp));
         seen.held.insert(key, cell.clone());
@@ -219,7 +222,6 @@ impl Watch<Player> for Judge {
     fn started(&mut self, member: MemberId, machine: &mut Player, disk: &Disk) -> Checked {
         let seen = &mut self.members[member];
         self.forgot |= seen.started;
-        self.ledger.start(member);
         let held = graph_cells(machine);
         if held != *disk.synced() {
             return Err("starts with something else than its disk holds".to_owned());
@@ -231,6 +233,7 @@ impl Watch<Player> for Judge {
             latest: held.values().map(|cell| cell.stamp).max(),
             held,
             started: true,
+            life: seen.life + 1,
             ..Seen::default()
         };
         if let Some(follow) = machine.follow() {

@@ -40,8 +40,7 @@ pub(crate) struct Ledger {
     /// Promises that a wiped disk took with it.
     pub(crate) excused: u64,
     /// What each process has written, by stamp.
-    by_stamp: BTreeMap<(MemberId, u64), BTreeMap<Key, Rank>>,
-    acknowledged_stamps: BTreeSet<(MemberId, u64)>,
+    by_stamp: BTreeMap<(MemberId, u64), (u64, BTreeMap<Key, Rank>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -52,23 +51,24 @@ struct Promise {
 }
 
 impl Ledger {
-    /// A member has another process now.
-    pub(crate) fn start(&mut self, member: MemberId) {
-        self.by_stamp.retain(|(by, _), _| *by != member);
-    }
-
-    /// A member wrote something of its own.
-    pub(crate) fn issue(&mut self, by: MemberId, key: &Key, cell: &Cell) -> Result<(), String> {
+    /// A member wrote something of its own, in its nth process.
+    pub(crate) fn issue(
+        &mut self,
+        by: MemberId,
+        life: u64,
+        key: &Key,
+        cell: &Cell,
+    ) -> Result<(), String> {
         let rank = Rank(cell.clone());
         let stamp = (by, cell.stamp.ms().to_bits());
-        // What was never acknowledged may have been forgotten with its stamp.
-        if self.acknowledged_stamps.contains(&stamp) {
-            return Err(format!(
-                "issues an acknowledged stamp again, for {key:?} {rank:?}"
-            ));
+        let (of_life, of_stamp) = self
+            .by_stamp
+            .entry(stamp)
+            .or_insert((life, BTreeMap::new()));
+        // One stamp is for a record and all its index souls.
+        if *of_life != life || of_stamp.insert(key.clone(), rank.clone()).is_some() {
+            return Err(format!("issues a stamp again, for {key:?} {rank:?}"));
         }
-        let of_stamp = self.by_stamp.entry(stamp).or_default();
-        of_stamp.insert(key.clone(), rank.clone());
         self.issued.entry(key.clone()).or_default().insert(rank);
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Ledger {
         disk: &Disk,
     ) -> Result<(), String> {
         let of_stamp = self.by_stamp.get(&(by, stamp.ms().to_bits()));
-        let mut writes = of_stamp.into_iter().flatten();
+        let mut writes = of_stamp.into_iter().flat_map(|(_, writes)| writes);
         let write = writes.find(|((soul, field), _)| **field == *id && !soul.contains(":index:"));
         let Some((key, rank)) = write else {
             return Err(format!(
@@ -103,13 +103,14 @@ impl Ledger {
             ));
         }
         self.acknowledged += 1;
-        self.acknowledged_stamps.insert((by, stamp.ms().to_bits()));
         self.promised.push(Promise { by, key, rank });
         Ok(())
     }
 
     /// A disk is about to be wiped: what is on no other disk is excused.
     pub(crate) fn excuse(&mut self, member: MemberId, disks: &[&Disk]) {
+        // Nor can it know what it has issued.
+        self.by_stamp.retain(|(by, _), _| *by != member);
         let others = disks.iter().enumerate().filter(|(at, _)| *at != member);
         let others: Vec<_> = others.map(|(_, disk)| disk).collect();
         let before = self.promised.len();

@@ -164,18 +164,19 @@ impl Run {
         let clocks = self.clocks_are_mended;
         self.nemesis.heal(clocks, &mut self.world, &mut self.judge);
         let healed = self.world.now();
-        let latest_ms = self.judge.ledger.latest_ms();
-        let members = 0..self.world.member_count();
-        let due = members.map(|member| self.world.clock(member).until(latest_ms, healed));
-        let settled = healed + due.max().unwrap_or_default();
         // Setting a clock right tells no process; those with something to wait for look in time.
         let slack = if clocks { LOOK_AGAIN } else { Duration::ZERO };
-        let limit = settled + slack + AGREE_WITHIN;
         self.world.wake(LOOK_EVERY, LOOK);
         loop {
             if self.next()? != Some(LOOK) {
                 continue;
             }
+            // What waited to be stamped is written only now.
+            let latest_ms = self.judge.ledger.latest_ms();
+            let members = 0..self.world.member_count();
+            let due = members.map(|member| self.world.clock(member).until(latest_ms, healed));
+            let settled = healed + due.max().unwrap_or_default();
+            let limit = settled + slack + AGREE_WITHIN;
             let Err(what) = self.agree() else {
                 return Ok(self.world.now().saturating_sub(settled));
             };

@@ -88,6 +88,7 @@ impl Mesh {
         let batch = std::mem::take(&mut turn.batch);
         let commit = (!batch.is_empty()).then(|| {
             let commit = self.acks.next_commit();
+            self.lease_coming(commit, batch.lease);
             turn.effects.push(Effect::Persist { commit, batch });
             commit
         });

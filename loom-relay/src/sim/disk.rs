@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 
 use crate::graph::Held;
 use crate::machine::{Batch, Commit, Deferral};
-use crate::model::{Cell, Field, Soul, Write};
+use crate::model::{Cell, Field, Soul, Stamp, Write};
 
 /// What a disk holds: the last write of each field.
 pub type Cells = BTreeMap<(Soul, Field), Cell>;
@@ -38,6 +38,7 @@ pub struct Disk {
     synced: Cells,
     /// Synced too: what waits for the clock.
     deferred: Vec<Write>,
+    lease: Option<Stamp>,
     /// On their way to the disk; empty when it is idle.
     syncing: Vec<(Commit, Batch)>,
     /// Waiting for that.
@@ -68,6 +69,7 @@ impl Disk {
     pub(super) fn load(&self) -> Held {
         let mut held = Held {
             deferred: self.deferred.clone(),
+            lease: self.lease,
             ..Held::default()
         };
         for ((soul, field), cell) in &self.synced {
@@ -122,10 +124,17 @@ impl Disk {
     pub(super) fn wipe(&mut self) {
         self.synced.clear();
         self.deferred.clear();
+        self.lease = None;
     }
 
     fn keep(&mut self) {
-        for (_, Batch { changes, deferrals }) in self.syncing.drain(..) {
+        for (_, batch) in self.syncing.drain(..) {
+            let Batch {
+                changes,
+                deferrals,
+                lease,
+            } = batch;
+            self.lease = self.lease.max(lease);
             for change in changes {
                 let Write { soul, field, cell } = change.write;
                 self.synced.insert((soul, field), cell);

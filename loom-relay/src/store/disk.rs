@@ -6,6 +6,8 @@
 //!   keyspace "fields"     the winning write of every field, encoded as `row` says
 //!   keyspace "deferred"   writes that wait for the clock
 //!   keyspace "meta"       "commits" = commits so far (u64 BE), written with every commit
+//!                         "lease" = stamps up to here may have been issued (f64 BE); absent after
+//!                         an orderly end
 //! <data-dir>/loom-store   the marker: format version, and commits that must be there
 //! ```
 //!
@@ -22,7 +24,7 @@ use super::marker::Marker;
 use super::{Durability, Store, StoreError, row};
 use crate::graph::{Held, Loader};
 use crate::machine::{Batch, Deferral};
-use crate::model::Change;
+use crate::model::{Change, Stamp};
 
 /// Keeps every field in a database of its own directory.
 pub struct DiskStore {
@@ -144,6 +146,18 @@ impl DiskStore {
         entry.map_err(|cause| self.failed("reading", cause))
     }
 
+    fn lease(&self) -> Result<Option<Stamp>, StoreError> {
+        let lease = self.meta.get(LEASE);
+        let Some(bytes) = lease.map_err(|cause| self.failed("reading", cause))? else {
+            return Ok(None);
+        };
+        let stamp = <[u8; 8]>::try_from(&*bytes).ok();
+        let stamp = stamp.and_then(|bytes| Stamp::new(f64::from_be_bytes(bytes)));
+        stamp
+            .map(Some)
+            .ok_or_else(|| self.garbled("meta", LEASE.as_bytes()))
+    }
+
     fn garbled(&self, what: &str, key: &[u8]) -> StoreError {
         let key = String::from_utf8_lossy(key);
         let damage = format!("the entry of {what} {key:?} is garbled");
@@ -177,6 +191,7 @@ impl Store for DiskStore {
             loader.load(write);
         }
         let mut held = Held::from(loader.finish());
+        held.lease = self.lease()?;
         for entry in self.deferred.iter() {
             let (key, value) = self.read(entry)?;
             let write = row::decode_deferred(&key, &value)
@@ -217,6 +232,9 @@ impl Store for DiskStore {
                 None => entries.remove(&self.deferred, key),
             }
         }
+        if let Some(lease) = batch.lease {
+            entries.insert(&self.meta, LEASE, lease.ms().to_be_bytes());
+        }
         let commits = self.commits + 1;
         entries.insert(&self.meta, COMMITS, commits.to_be_bytes());
         entries
@@ -226,6 +244,15 @@ impl Store for DiskStore {
         // From the first commit on, finding nothing means having lost something.
         if self.marker.commits_min == 0 {
             self.promise()?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<(), StoreError> {
+        if self.lease()?.is_some() {
+            let removed = self.meta.remove(LEASE);
+            removed.map_err(|cause| self.failed("writing to", cause))?;
+            self.persist(PersistMode::SyncAll)?;
         }
         Ok(())
     }
@@ -299,6 +326,7 @@ const DATABASE: &str = "db";
 /// The file without which `fjall` takes a directory for a new database.
 const DATABASE_VERSION: &str = "version";
 const COMMITS: &str = "commits";
+const LEASE: &str = "lease";
 
 const CACHE_BYTES: u64 = 1 << 20;
 const FILES_MAX: usize = 64;

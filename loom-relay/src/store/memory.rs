@@ -3,13 +3,14 @@
 use super::{Durability, Store, StoreError};
 use crate::graph::{Graph, Held};
 use crate::machine::{Batch, Deferral};
-use crate::model::Write;
+use crate::model::{Stamp, Write};
 
 /// Keeps the newest write of each field in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     graph: Graph,
     deferred: Vec<Write>,
+    lease: Option<Stamp>,
 }
 
 impl Store for MemoryStore {
@@ -17,6 +18,7 @@ impl Store for MemoryStore {
         Ok(Held {
             graph: self.graph.clone(),
             deferred: self.deferred.clone(),
+            lease: self.lease,
         })
     }
 
@@ -31,6 +33,12 @@ impl Store for MemoryStore {
                 self.deferred.push(write.clone());
             }
         }
+        self.lease = self.lease.max(batch.lease);
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<(), StoreError> {
+        self.lease = None;
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 //! takes nothing more in until the disk has caught up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -69,6 +69,8 @@ impl Submitted {
 struct Queued {
     batches: AtomicUsize,
     bytes: AtomicUsize,
+    /// Whether everything that was ever issued has been submitted, and nothing else will be.
+    in_order: AtomicBool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -187,9 +189,11 @@ impl StoreThread {
         }
     }
 
-    /// Lets the thread finish what is queued, close the store, and end.
+    /// Lets the thread finish what is queued, close the store, and end. Only for an end in order:
+    /// see [`Store::release`].
     pub async fn join(mut self) {
         self.flush();
+        self.queued.in_order.store(true, Relaxed);
         drop(self.batches);
         let thread = self.thread;
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -244,6 +248,11 @@ impl Work {
                     return;
                 }
             }
+        }
+        if self.queued.in_order.load(Relaxed)
+            && let Err(error) = self.store.release()
+        {
+            tracing::error!(%error, "the store could not be closed cleanly");
         }
     }
 }

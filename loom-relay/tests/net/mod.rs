@@ -341,7 +341,10 @@ impl Net {
 impl Member {
     /// What its store would hand it at its next start.
     pub(crate) fn held(&self) -> Held {
-        let mut held = Held::default();
+        let mut held = Held {
+            lease: self.stored.lease,
+            ..Held::default()
+        };
         for change in &self.stored.changes {
             held.graph.load(change.write.clone());
         }

@@ -73,6 +73,10 @@ impl Store for Gate {
         Ok(())
     }
 
+    fn release(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn durability(&self) -> Durability {
         self.durability
     }
