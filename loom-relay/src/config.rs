@@ -164,6 +164,10 @@ impl RelayArgs {
                     1..=1_000_000,
                     "from 1 to 1000000",
                 )?,
+                // One peer's bound may be set above what all have by default.
+                all_queues_bytes_max: self
+                    .queue_bytes
+                    .max(DriverConfig::default().all_queues_bytes_max),
                 ..DriverConfig::with_ping_timeout(self.ping_timeout)
             },
         })

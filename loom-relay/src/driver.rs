@@ -5,7 +5,8 @@
 //! those of the store: a turn takes what waits, up to a bound, and what it changed is one batch.
 //!
 //! * `Send` goes to the link's queue, bounded in bytes. A peer whose queue is full is hung up on
-//!   and resynchronises when it is back; it never slows the others.
+//!   and resynchronises when it is back; it never slows the others. All queues together are bounded
+//!   too: the fullest link pays.
 //! * `Persist` goes to the store's thread at the end of the turn; `Committed` comes back when the
 //!   disk says so. While the store's queue is full nothing more is taken in: readers stop, TCP
 //!   pushes back.
@@ -19,6 +20,7 @@ mod core;
 mod dial;
 mod hub;
 mod meter;
+mod outbox;
 pub mod parent;
 mod socket;
 mod stats;
@@ -51,6 +53,8 @@ pub struct DriverConfig {
     pub frame_bytes_max: usize,
     /// A link with this much waiting to be sent is hung up on when there is more to say.
     pub queue_bytes_max: usize,
+    /// With more than this waiting for one peer each, over all links, the fullest is hung up on.
+    pub all_queues_bytes_max: usize,
     /// Accepted links open at once.
     pub links_max: usize,
     /// Accepted connections open at once besides as many links: requests, and peers that are about
@@ -75,6 +79,7 @@ impl Default for DriverConfig {
         Self {
             frame_bytes_max: 32 << 20,
             queue_bytes_max: 16 << 20,
+            all_queues_bytes_max: 256 << 20,
             links_max: 1024,
             other_connections_max: 256,
             ping_interval: ping_interval(PING_TIMEOUT),

@@ -1,18 +1,16 @@
 //! One link: frames heard go to the inbox, frames queued go to the socket, and silence ends it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
-use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::hub::Inbox;
 use super::meter::Meter;
+use super::outbox::{Batch, Frame, Waiting};
 use super::socket::{Heard, Socket, SocketError, Told};
 use super::{DriverConfig, Stats};
 use crate::model::PeerId;
@@ -23,9 +21,7 @@ pub(super) struct Conn {
     pub(super) peer: PeerId,
     pub(super) meter: Meter,
     /// Frames to send. Ends when the driver lets go of the link: send what is left, then close.
-    pub(super) queue: mpsc::UnboundedReceiver<Bytes>,
-    /// Bytes in `queue` and in the batch being flushed.
-    pub(super) queued_bytes: Arc<AtomicUsize>,
+    pub(super) queue: Waiting,
     /// Drop everything and end now.
     pub(super) kill: CancellationToken,
     pub(super) inbox: Inbox,
@@ -56,7 +52,6 @@ impl Conn {
             peer,
             meter,
             queue,
-            queued_bytes,
             kill,
             inbox,
             config,
@@ -66,7 +61,7 @@ impl Conn {
             biased;
             () = kill.cancelled() => Ended::Dropped,
             ended = read(peer, stream, &meter, &inbox, &config, &stats) => ended,
-            ended = write(sink, queue, &queued_bytes, &config, &stats) => ended,
+            ended = write(sink, queue, &config, &stats) => ended,
             ended = watch(&meter, config.ping_timeout) => ended,
         };
         match ended {
@@ -126,8 +121,7 @@ async fn read(
 
 async fn write(
     mut sink: SplitSink<Socket, Told>,
-    mut queue: mpsc::UnboundedReceiver<Bytes>,
-    queued_bytes: &AtomicUsize,
+    mut queue: Waiting,
     config: &DriverConfig,
     stats: &Stats,
 ) -> Ended {
@@ -136,10 +130,10 @@ async fn write(
     loop {
         let sent = tokio::select! {
             biased;
-            first = queue.recv() => match first {
+            first = queue.next() => match first {
                 Some(first) => {
                     stats.flushes.up();
-                    send_batch(&mut sink, first, &mut queue, queued_bytes).await
+                    send_batch(&mut sink, first, &mut queue).await
                 }
                 None => break,
             },
@@ -161,21 +155,19 @@ async fn write(
 /// more than anything else on this path, and without a timer it costs an idle link nothing.
 async fn send_batch(
     sink: &mut SplitSink<Socket, Told>,
-    first: Bytes,
-    queue: &mut mpsc::UnboundedReceiver<Bytes>,
-    queued_bytes: &AtomicUsize,
+    first: Frame,
+    queue: &mut Waiting,
 ) -> Result<(), SocketError> {
-    let mut batch_bytes = 0;
+    let mut batch = Batch::default();
     let mut next = Some(first);
     while let Some(frame) = next {
-        batch_bytes += frame.len();
-        sink.feed(Told::Text(frame)).await?;
-        next = (batch_bytes < BATCH_BYTES)
-            .then(|| queue.try_recv().ok())
+        sink.feed(Told::Text(batch.take(frame))).await?;
+        next = (batch.bytes < BATCH_BYTES)
+            .then(|| queue.try_next())
             .flatten();
     }
     sink.flush().await?;
-    queued_bytes.fetch_sub(batch_bytes, Relaxed);
+    queue.sent(&batch);
     Ok(())
 }
 

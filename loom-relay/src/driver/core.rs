@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use super::DriverError;
 use super::conn::Conn;
 use super::hub::{Ask, Event, LinkView, Links, Opened};
 use super::meter::Meter;
+use super::outbox::{Outbox, OwnBytes, outbox};
 use crate::clock::{Mono, Now};
 use crate::machine::{Commit, Effect, Input, Machine, Side};
 use crate::model::PeerId;
@@ -23,6 +24,8 @@ use crate::store::thread::StoreThread;
 pub(super) struct Core<M: Machine> {
     machine: M,
     links: BTreeMap<PeerId, Link>,
+    /// What waits in memory for one link each, over all links.
+    own_bytes: OwnBytes,
     opening: Links,
     store: Option<StoreThread>,
     started: Instant,
@@ -39,8 +42,7 @@ struct Link {
     side: Side,
     far: Arc<str>,
     meter: Meter,
-    queue: mpsc::UnboundedSender<Bytes>,
-    queued_bytes: Arc<AtomicUsize>,
+    outbox: Outbox,
     kill: CancellationToken,
 }
 
@@ -54,6 +56,7 @@ impl<M: Machine> Core<M> {
         Self {
             machine,
             links: BTreeMap::new(),
+            own_bytes: OwnBytes::default(),
             opening,
             store,
             started: Instant::now(),
@@ -164,20 +167,18 @@ impl<M: Machine> Core<M> {
             far,
             ended,
         } = opened;
-        let (queue, waiting) = mpsc::unbounded_channel();
+        let (outbox, waiting) = outbox(&self.own_bytes);
         let link = Link {
             side,
             far,
             meter: meter.clone(),
-            queue,
-            queued_bytes: Arc::default(),
+            outbox,
             kill: self.killing.child_token(),
         };
         let conn = Conn {
             peer,
             meter,
             queue: waiting,
-            queued_bytes: Arc::clone(&link.queued_bytes),
             kill: link.kill.clone(),
             inbox: self.opening.inbox.clone(),
             config: Arc::clone(&self.opening.config),
@@ -258,27 +259,40 @@ impl<M: Machine> Core<M> {
         let Some(link) = self.links.get(&peer) else {
             return;
         };
-        let stats = &self.opening.stats;
+        let config = &self.opening.config;
         // A single frame may be larger than the whole queue, so only what waits before it counts.
-        let queued_bytes = link.queued_bytes.load(Relaxed);
-        if queued_bytes > self.opening.config.queue_bytes_max {
-            stats.overflows.up();
-            tracing::warn!(
-                peer = peer.0,
-                far = %link.far,
-                queued_bytes,
-                "hanging up on a peer that does not keep up"
-            );
-            link.kill.cancel();
-            self.links.remove(&peer);
-            self.waiting.push_back(Input::PeerDown { peer });
+        if link.outbox.bytes() > config.queue_bytes_max {
+            self.overflow(peer, "hanging up on a peer that does not keep up");
             return;
         }
+        if self.own_bytes.load(Relaxed) > config.all_queues_bytes_max {
+            let fullest = (self.links.iter()).max_by_key(|(_, link)| link.outbox.own_bytes());
+            let fullest = fullest.map_or(peer, |(peer, _)| *peer);
+            self.overflow(fullest, "too much waits for all peers together: hanging up");
+        }
+        let Some(link) = self.links.get(&peer) else {
+            return;
+        };
+        let stats = &self.opening.stats;
         stats.frames_sent.up();
         stats.bytes_sent.add(frame.len() as u64);
-        link.queued_bytes.fetch_add(frame.len(), Relaxed);
-        // A link that has just ended no longer takes frames; its Closed is on the way.
-        let _ = link.queue.send(frame);
+        link.outbox.push(frame);
+    }
+
+    /// Drops a link with all that waits for it.
+    fn overflow(&mut self, peer: PeerId, why: &str) {
+        let Some(link) = self.links.remove(&peer) else {
+            return;
+        };
+        self.opening.stats.overflows.up();
+        tracing::warn!(
+            peer = peer.0,
+            far = %link.far,
+            queued_bytes = link.outbox.bytes(),
+            "{why}"
+        );
+        link.kill.cancel();
+        self.waiting.push_back(Input::PeerDown { peer });
     }
 
     fn now(&self) -> Now {
@@ -300,7 +314,7 @@ impl Link {
             far: Arc::clone(&self.far),
             up: self.meter.age(),
             silent: self.meter.silent_for(),
-            queued_bytes: self.queued_bytes.load(Relaxed),
+            queued_bytes: self.outbox.bytes(),
             read_bytes: self.meter.read_bytes(),
             written_bytes: self.meter.written_bytes(),
         }

@@ -122,6 +122,50 @@ async fn a_peer_that_never_reads_is_hung_up_on_and_delays_nobody() {
 }
 
 #[tokio::test]
+async fn what_waits_for_all_peers_together_is_bounded_and_the_fullest_pays() {
+    const ALL: usize = 8 << 20;
+    const FRAME: usize = 256 * 1024;
+    let mut rig = Rig::start(DriverConfig {
+        // No queue is ever full by itself.
+        queue_bytes_max: 64 << 20,
+        all_queues_bytes_max: ALL,
+        ping_timeout: Duration::from_secs(60),
+        ..DriverConfig::default()
+    });
+    let address = rig.serve().await;
+    let mut stuck = Vec::new();
+    for _ in 0..6 {
+        let client = connect(address).await;
+        stuck.push((rig.next_up().await, client));
+    }
+    let mut client = connect(address).await;
+    let reading = rig.next_up().await;
+    let mut down = 0;
+    // Sockets take a few megabytes each before anything waits here.
+    for _ in 0..400 {
+        let peers = stuck.iter().map(|(peer, _)| *peer).chain([reading]);
+        for peer in peers {
+            let frame = Bytes::from(vec![b'x'; FRAME]);
+            rig.hub.command(Ask::Say(peer, frame)).await.unwrap();
+        }
+        assert_eq!(text(&mut client).await.len(), FRAME);
+        let waiting: usize = (rig.hub.links().await.iter())
+            .map(|link| link.queued_bytes)
+            .sum();
+        assert!(waiting <= ALL + 8 * FRAME, "{waiting} bytes wait");
+        while let Ok(saw) = rig.saw.try_recv() {
+            assert_ne!(saw, Saw::Down(reading));
+            down += 1;
+        }
+        if down == stuck.len() {
+            break;
+        }
+    }
+    assert!(down > 0, "nobody was hung up on");
+    assert_eq!(rig.hub.stats().overflows.get(), down as u64);
+}
+
+#[tokio::test]
 async fn an_accepted_link_that_falls_silent_is_dropped_within_the_ping_timeout() {
     let mut rig = Rig::start(quick());
     let silent = connect(rig.serve().await).await;
