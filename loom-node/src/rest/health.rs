@@ -301,5 +301,6 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
         &answers,
     );
     app.config().hub.stats().expose("loom_node", &mut page);
+    page.process();
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], page.finish()).into_response())
 }
