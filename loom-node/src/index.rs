@@ -1,9 +1,11 @@
 //! The records that can be shown, found by id, type, source and target without a scan.
 //!
-//! [`Index::put`] and [`Index::remove`] are the only ways in, [`Index::list`] the way out. A list
+//! [`Index::put`] and [`Index::remove`] are the only ways in, but for [`Index::of`] at the start;
+//! [`Index::list`] is the way out. A list
 //! is made of shared rows, so the owner of the index is done once it has collected them; turning
 //! them into text is the reader's work.
 
+mod bulk;
 mod query;
 mod row;
 
@@ -12,11 +14,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 pub use self::query::{Found, Page, Query};
-pub use self::row::{Ends, Row};
+pub use self::row::{Ends, Kinds, Row};
 use crate::record::Table;
 
 /// All vertices and edges of a node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Index {
     nodes: Shelf,
     edges: Shelf,
@@ -27,14 +29,14 @@ pub struct Index {
 }
 
 /// The records of one table.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Shelf {
     by_id: BTreeMap<Arc<str>, Arc<Row>>,
     by_type: Ids,
 }
 
 /// Ids by what they are found by; no set is ever empty.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Ids(BTreeMap<Arc<str>, BTreeSet<Arc<str>>>);
 
 impl Index {

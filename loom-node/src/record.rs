@@ -7,6 +7,7 @@
 pub mod draft;
 pub mod id;
 pub mod invalid;
+pub mod outline;
 pub mod patch;
 pub mod writers;
 

@@ -8,6 +8,7 @@ mod apply;
 mod command;
 mod legacy;
 mod pen;
+mod reload;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,7 +25,7 @@ use rand::rngs::StdRng;
 pub use self::command::{Command, Digest, Outcome, Refused, Reply, Status, Wish, Written};
 use crate::feed::{Feed, Follow, Limits};
 use crate::history::History;
-use crate::index::{Index, Row};
+use crate::index::Index;
 use crate::plant::{Plant, Saboteur};
 use crate::record::Table;
 use crate::record::id::IdSource;
@@ -107,25 +108,24 @@ impl Replica {
             ..MeshConfig::node(interest)
         };
         let mesh = Mesh::new(mesh_config, held, rng.random());
-        let mut replica = Self {
+        let (index, foreign) = reload::index(mesh.graph());
+        Self {
             feed: Feed::new(rng.random(), config.feed),
             saboteur: config.plant.map(Saboteur::new),
             config,
             mesh,
-            index: Index::default(),
+            index,
             history: History::default(),
             stats: Stats::default(),
             ids: IdSource::new(rng),
-            foreign: BTreeSet::new(),
+            foreign: foreign.into_iter().collect(),
             unstamped: VecDeque::new(),
             waiting: VecDeque::new(),
             issued: Commit(0),
             durable: Commit(0),
             unheld: BTreeMap::new(),
             ignored: BTreeSet::new(),
-        };
-        replica.index_graph();
-        replica
+        }
     }
 
     /// Opens readers of the change feed.
@@ -137,27 +137,6 @@ impl Replica {
     #[cfg(feature = "sim")]
     pub fn mesh(&self) -> &Mesh {
         &self.mesh
-    }
-
-    /// Shows what the graph already holds; nothing of it is a change.
-    fn index_graph(&mut self) {
-        for table in Table::ALL {
-            let Some(vertex) = self.mesh.graph().vertex(table.soul()) else {
-                continue;
-            };
-            for (field, cell) in vertex.iter() {
-                match apply::read(table, field, cell) {
-                    Ok(Some(record)) => {
-                        let row = Arc::new(Row::new(&record, cell.stamp));
-                        self.index.put(&row);
-                    }
-                    Ok(None) => {}
-                    Err(_) => {
-                        self.foreign.insert((table, field.as_str().into()));
-                    }
-                }
-            }
-        }
     }
 
     fn on_command(&mut self, command: Command, now: Now, effects: &mut Vec<Effect>) {

@@ -223,37 +223,31 @@ impl Graph {
     }
 
     fn put(&mut self, write: Write) -> Option<Cell> {
-        let Write { soul, field, cell } = &write;
-        let news = Root::of(soul, field, cell);
-        let is_listed = self.is_coming(soul, field, cell);
+        let Write { soul, field, cell } = write;
+        let news = Root::of(&soul, &field, &cell);
+        let is_listed = self.is_coming(&soul, &field, &cell);
         if !is_listed {
             self.chronicle
                 .insert(soul.clone(), field.clone(), cell.stamp, news);
         }
-        let (was, root) = self.hold(write, news)?;
-        if !is_listed {
-            // Not listed either when it gave way to a deferred write, which is gone now.
-            self.chronicle.remove(was.stamp, root);
-        }
-        Some(was)
-    }
-
-    /// All of it but the chronicle; `news` is the root of the write. Returns what was held, and its
-    /// root.
-    fn hold(&mut self, write: Write, news: Root) -> Option<(Cell, Root)> {
-        let Write { soul, field, cell } = write;
         let vertex = self.vertices.entry(soul.clone()).or_default();
-        self.latest = self.latest.max(Some(cell.stamp));
+        let stamp = cell.stamp;
         let was = vertex.cells.insert(field.clone(), cell);
         for root in [&mut self.root, &mut vertex.root] {
             root.add(news);
         }
-        let was = was?;
-        let root = Root::of(&soul, &field, &was);
-        for sum in [&mut self.root, &mut vertex.root] {
-            sum.subtract(root);
+        if let Some(was) = &was {
+            let root = Root::of(&soul, &field, was);
+            for sum in [&mut self.root, &mut vertex.root] {
+                sum.subtract(root);
+            }
+            if !is_listed {
+                // Not listed either when it gave way to a deferred write, which is gone now.
+                self.chronicle.remove(was.stamp, root);
+            }
         }
-        Some((was, root))
+        self.latest = self.latest.max(Some(stamp));
+        was
     }
 
     /// Whether the chronicle lists a deferred write for this field that is this one or beats it. One

@@ -90,6 +90,35 @@ pub fn utf8(json: &str) -> Option<String> {
     Some(String::from_utf16_lossy(&units))
 }
 
+/// Appends the string that a JSON text holds; false, and anything appended, when the text is no
+/// string or has lone surrogates.
+pub(crate) fn unquote(json: &str, into: &mut String) -> bool {
+    let text = json.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+    let Some(mut rest) = text.filter(|_| json.len() > 1) else {
+        return false;
+    };
+    let start = into.len();
+    while let Some(at) = rest.find('\\') {
+        into.push_str(&rest[..at]);
+        into.push(match rest.as_bytes().get(at + 1) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            // Rare.
+            _ => {
+                into.truncate(start);
+                let text: Result<String, _> = serde_json::from_str(json);
+                return text.map(|text| into.push_str(&text)).is_ok();
+            }
+        });
+        rest = &rest[at + 2..];
+    }
+    into.push_str(rest);
+    true
+}
+
 /// Orders texts by UTF-16 code unit, as JavaScript's `<` does.
 ///
 /// Rust's byte order differs only where one side has a character above U+FFFF (a surrogate pair

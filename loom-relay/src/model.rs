@@ -39,6 +39,12 @@ macro_rules! text_newtype {
             }
         }
 
+        impl From<$name> for Arc<str> {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
         impl Deref for $name {
             type Target = str;
 
@@ -197,6 +203,17 @@ impl Value {
         js_text::canonical_raw(raw).map(|text| Self((&*text).into()))
     }
 
+    /// Takes back what [`Value::json`] gave out, from where it was kept with a checksum: texts and
+    /// links are not looked through again, because a store holds millions of them.
+    pub(crate) fn kept(json: &str) -> Option<Self> {
+        let is_within =
+            |open, close| json.len() > 1 && json.starts_with(open) && json.ends_with(close);
+        if is_within('"', '"') || is_within('{', '}') {
+            return Some(Self(json.into()));
+        }
+        Self::parse(json).ok()
+    }
+
     /// The JSON text.
     pub fn json(&self) -> &str {
         &self.0
@@ -216,10 +233,16 @@ impl Value {
 
     /// The string held, if this is a string without lone surrogates.
     pub fn as_text(&self) -> Option<String> {
-        self.0
-            .starts_with('"')
-            .then(|| serde_json::from_str(&self.0).ok())
-            .flatten()
+        let mut text = String::new();
+        self.read_text(&mut text)?;
+        Some(text)
+    }
+
+    /// The same in a buffer, whose content it replaces, for whoever reads many.
+    pub fn read_text<'a>(&self, buffer: &'a mut String) -> Option<&'a str> {
+        buffer.clear();
+        buffer.reserve(self.0.len());
+        js_text::unquote(&self.0, buffer).then_some(buffer)
     }
 }
 

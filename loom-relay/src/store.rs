@@ -3,6 +3,7 @@
 pub mod disk;
 mod marker;
 pub mod memory;
+mod read;
 mod row;
 pub mod thread;
 

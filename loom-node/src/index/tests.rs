@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 
-use loom_relay::model::Stamp;
+use loom_relay::model::{Stamp, Value};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::*;
-use crate::record::Record;
+use crate::record::{Foreign, Record};
 
 fn row(table: Table, id: &str, text: &str) -> Arc<Row> {
     let stamp = Stamp::new(1.0).unwrap();
@@ -210,4 +210,68 @@ fn scan(model: &BTreeMap<(Table, String), Arc<Row>>, query: &Query) -> Page {
         });
     }
     page
+}
+
+#[test]
+fn an_index_made_at_once_is_the_one_made_record_by_record() {
+    let mut rng = StdRng::seed_from_u64(3);
+    // As many as are shared between threads, too.
+    for (vertices, edges) in [(0, 0), (30, 60), (21_000, 500)] {
+        let mut nodes = BTreeMap::new();
+        for nth in 0..vertices {
+            let id = format!("v{nth:05}");
+            nodes.insert(id.clone(), node(&id, ["a", "b", "c"][nth % 3]));
+        }
+        let mut links = BTreeMap::new();
+        for nth in 0..edges {
+            // Some to where there is nothing.
+            let mut end = || format!("v{:05}", rng.random_range(0..vertices * 2));
+            let id = format!("e{nth:05}");
+            links.insert(id.clone(), edge(&id, &end(), &end(), "t"));
+        }
+        let mut one_by_one = Index::default();
+        for row in nodes.values().chain(links.values()) {
+            one_by_one.put(row);
+        }
+        let [nodes, links] = [nodes, links].map(|rows| rows.into_values().collect::<Vec<_>>());
+        let at_once = Index::of(&nodes, &links);
+        assert!(at_once == one_by_one, "{vertices} and {edges} differ");
+    }
+}
+
+#[test]
+fn a_row_of_what_is_held_is_the_row_of_its_record() {
+    let stamp = Stamp::new(5.5).unwrap();
+    let mut kinds = Kinds::default();
+    let mut held = |table, text: &str| {
+        let value = Value::text(text);
+        Row::of_held(table, "a".into(), (stamp, &value), &mut kinds)
+    };
+    for (table, text) in [
+        (
+            Table::Nodes,
+            r#"{"type":"task","properties":{"title":"\"weave\"\n\u00e4"},"x":1}"#,
+        ),
+        (Table::Nodes, r#"{"id":"other","colour":"red","state":9}"#),
+        (
+            Table::Edges,
+            r#"{"from":"x","to":"y","type":"task","metadata":{"version":3}}"#,
+        ),
+    ] {
+        let row = held(table, text).unwrap().unwrap();
+        let record = Record::read(table, "a", text, stamp).unwrap();
+        let expected = Row::new(&record, stamp);
+        assert_eq!((&row.kind, &row.ends), (&expected.kind, &expected.ends));
+        // Before anybody has looked at it.
+        assert_eq!(row.clone().weight(), expected.weight());
+        assert_eq!(row.clone().record(), record);
+        assert_eq!(row, expected);
+    }
+    assert_eq!(held(Table::Edges, "{}"), Err(Foreign::NoEnds));
+    assert_eq!(held(Table::Nodes, "7"), Err(Foreign::NotAnObject));
+    for value in [Value::null(), true.into()] {
+        let row = Row::of_held(Table::Nodes, "a".into(), (stamp, &value), &mut kinds);
+        assert_eq!(row.is_ok(), value.is_null());
+        assert_eq!(row.unwrap_or(None), None);
+    }
 }

@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
 
 use super::marker::Marker;
-use super::{Durability, Store, StoreError, row};
-use crate::graph::{Held, Loader};
+use super::{Durability, Store, StoreError, read, row};
+use crate::graph::Held;
 use crate::machine::{Batch, Deferral};
 use crate::model::{Change, Stamp};
 
@@ -184,13 +184,9 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn load(&mut self) -> Result<Held, StoreError> {
-        let mut loader = Loader::default();
-        for entry in self.fields.iter() {
-            let (key, value) = self.read(entry)?;
-            let write = row::decode(&key, &value).ok_or_else(|| self.garbled("field", &key))?;
-            loader.load(write);
-        }
-        let mut held = Held::from(loader.finish());
+        let rows = self.fields.iter().map(|entry| self.read(entry));
+        let graph = read::fields(rows, |key| self.garbled("field", key))?;
+        let mut held = Held::from(graph);
         held.lease = self.lease()?;
         for entry in self.deferred.iter() {
             let (key, value) = self.read(entry)?;

@@ -29,7 +29,8 @@ pub(super) fn encode(soul: &Soul, field: &Field, cell: &Cell) -> (Vec<u8>, Vec<u
     (key, value)
 }
 
-pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<Write> {
+/// The field that an entry keeps. Most fields have the soul of the one before: that is shared.
+pub(super) fn decode(key: &[u8], value: &[u8], before: Option<&Soul>) -> Option<Write> {
     let (name, value) = match key.strip_prefix(LONG) {
         None => (key, value),
         Some(hash) => {
@@ -39,12 +40,16 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Option<Write> {
     };
     let (soul, field) = split_prefixed(name)?;
     let (stamp, json) = value.split_first_chunk::<8>()?;
+    let soul = match before {
+        Some(before) if before.as_bytes() == soul => before.clone(),
+        _ => str::from_utf8(soul).ok()?.into(),
+    };
     Some(Write {
-        soul: str::from_utf8(soul).ok()?.into(),
+        soul,
         field: str::from_utf8(field).ok()?.into(),
         cell: Cell {
             stamp: Stamp::new(f64::from_be_bytes(*stamp))?,
-            value: Value::parse(str::from_utf8(json).ok()?).ok()?,
+            value: Value::kept(str::from_utf8(json).ok()?)?,
         },
     })
 }
@@ -68,7 +73,7 @@ pub(super) fn decode_deferred(key: &[u8], value: &[u8]) -> Option<Write> {
         return None;
     }
     let (name, value) = split_prefixed(value)?;
-    decode(name, value)
+    decode(name, value, None)
 }
 
 /// Soul and field, told apart by a length because either may contain any character.
