@@ -2,10 +2,13 @@
 //!
 //! [`main`] is its one door. Exit codes are those of Jepsen and Maelstrom: see [`Exit`].
 
+mod cluster;
 mod dashboard;
+mod doctor;
 mod faults;
 mod folder;
 mod image;
+mod leftover;
 mod lives;
 mod log;
 mod members;
@@ -25,11 +28,10 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cluster::RigError;
 use crate::control::{ClaimError, ConnectError, default_path};
 use crate::scenario::cli as scenario;
-use crate::selftest::{SelftestArgs, selftest};
 
+pub use cluster::{Backend, ClusterArgs};
 pub use folder::cluster_folder;
 pub use signals::asked_to_end;
-pub use up::ClusterArgs;
 
 /// Start a small cluster of an eventually consistent graph database, break it on purpose, and see
 /// what happens.
@@ -70,17 +72,12 @@ Example:
     Keys,
     /// Play scenarios without a terminal; ends in a verdict and an exit code
     Run(scenario::RunArgs),
-    /// Plant bugs in clusters of its own, and show that each checker finds its own
-    Selftest(SelftestArgs),
     /// List the built-in scenarios and their parameters
     Scenarios(scenario::ScenariosArgs),
-    /// Start a cluster of real processes on this machine
+    /// Start a cluster of real processes or containers
     Up(up::UpArgs),
     /// End the cluster that is running
-    #[command(after_help = "\
-Example:
-  loom-tui down")]
-    Down,
+    Down(up::DownArgs),
     /// What is up, where, and what is wrong with it
     Status(status::StatusArgs),
     /// Start members; returns when they answer
@@ -105,6 +102,8 @@ Example:
     Heal(faults::HealArgs),
     /// Show what a member prints
     Logs(log::LogArgs),
+    /// Check what a cluster needs from this machine, and say what mends it
+    Doctor(doctor::DoctorArgs),
     /// Make the Docker image that members run in
     Image(image::ImageCommand),
     /// Ask one member whether it answers, as a container's health check does
@@ -280,10 +279,9 @@ async fn dispatch(command: Command, control: PathBuf) -> Result<Exit, CliError> 
             Ok(Exit::Ok)
         }
         Command::Run(args) => scenario::run(args, &control).await,
-        Command::Selftest(args) => selftest(args).await,
         Command::Scenarios(args) => scenario::scenarios(args),
         Command::Up(args) => up::up(args, &control).await,
-        Command::Down => up::down(&control).await,
+        Command::Down(args) => up::down(args, &control).await,
         Command::Status(args) => status::status(args, &control).await,
         Command::Start(members) => members.each(&control, lives::Verb::Start).await,
         Command::Stop(members) => members.each(&control, lives::Verb::Stop).await,
@@ -296,6 +294,7 @@ async fn dispatch(command: Command, control: PathBuf) -> Result<Exit, CliError> 
         Command::Degrade(args) => faults::degrade(args, &control).await,
         Command::Heal(args) => faults::heal(args, &control).await,
         Command::Logs(args) => log::logs(args, &control).await,
+        Command::Doctor(args) => doctor::doctor(args, &control).await,
         Command::Image(command) => image::image(command).await,
         Command::Health(asked) => Ok(image::health(&asked)),
         Command::WipeData { folder } => image::wipe_data(&folder),

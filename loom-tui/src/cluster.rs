@@ -21,6 +21,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
 
@@ -181,6 +182,19 @@ pub trait ClusterBackend: Send + Sync + fmt::Debug {
 
     /// Starts a member and returns when it answers `/health`. Starting a running one succeeds.
     async fn start(&self, member: Member) -> Result<(), RigError>;
+
+    /// Starts the relay, then all nodes at once, and returns when each of them answers. Of those
+    /// that cannot be started the first is told; the others are left as they are.
+    async fn start_all(&self) -> Result<(), RigError> {
+        let members = self.members().await;
+        let (relays, nodes): (Vec<_>, Vec<_>) =
+            (members.iter().map(|status| status.member)).partition(|m| *m == Member::Relay);
+        for group in [relays, nodes] {
+            let started = join_all(group.into_iter().map(|member| self.start(member))).await;
+            started.into_iter().collect::<Result<(), RigError>>()?;
+        }
+        Ok(())
+    }
 
     /// Asks a member to end (SIGTERM), then insists (SIGKILL) after a grace period.
     async fn stop(&self, member: Member) -> Result<(), RigError>;

@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::runs::{Progress, RunEnd, ScenarioContext, ScenarioInfo, ScenarioRunner};
-use crate::cluster::{ClusterBackend, Member, RigError};
+use crate::cluster::{ClusterBackend, RigError};
 use crate::probe::{Clock, ProbeOptions};
 use crate::snapshot::{Request, Snapshot};
 
@@ -45,16 +45,7 @@ pub trait Launch: Send + Sync + fmt::Debug {
 
     /// Brings its members up. By default the relay, then all nodes at once.
     async fn raise(&self, backend: &Arc<dyn ClusterBackend>) -> Result<(), RigError> {
-        let members = backend.members().await;
-        let (relays, nodes): (Vec<_>, Vec<_>) =
-            (members.iter().map(|status| status.member)).partition(|m| *m == Member::Relay);
-        for group in [relays, nodes] {
-            let started = group.into_iter().map(|member| backend.start(member));
-            for result in futures_util::future::join_all(started).await {
-                result?;
-            }
-        }
-        Ok(())
+        backend.start_all().await
     }
 }
 

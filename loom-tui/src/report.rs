@@ -7,7 +7,7 @@ pub mod staleness;
 pub mod table;
 
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

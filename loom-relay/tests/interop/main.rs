@@ -16,5 +16,4 @@ mod outages;
 mod reads;
 mod relays;
 mod sea;
-mod startup;
 mod writes;

@@ -5,7 +5,6 @@
     reason = "helpers of tests fail the test that calls them"
 )]
 
-mod ahead;
 mod links;
 mod rig;
 mod storing;

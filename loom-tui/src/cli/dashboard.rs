@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::signals::asked_to_end;
 use super::{CliError, ClusterArgs, Exit};
-use crate::cluster::local::{LocalCluster, LocalConfig};
 use crate::cluster::{ClusterBackend, RigError};
 use crate::control::{Claim, ClaimError, Server};
 use crate::engine::{Engine, EngineOptions, Launch};
@@ -24,6 +23,7 @@ use crate::ui::{self, Left, UiError, UiOptions};
 Examples:
   loom-tui                             the same as `loom-tui dashboard`
   loom-tui dashboard --nodes 5         with five nodes
+  loom-tui dashboard --backend docker  in containers, or on what docker-compose has started
   NO_COLOR=1 loom-tui dashboard --ascii
 
 While it runs, other commands reach its cluster from another terminal: `loom-tui status`.")]
@@ -72,7 +72,7 @@ pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exi
     // Claimed first: whoever comes second must not start anything.
     let claim = Claim::take(control, "dashboard")?;
     let launch = Arc::new(OwnCluster {
-        config: args.cluster.into_config()?,
+        cluster: args.cluster,
         control: control.to_owned(),
         claim: Mutex::new(Some(claim)),
         desk: Mutex::new(None),
@@ -118,10 +118,10 @@ async fn stop(engine: Engine) -> Result<(), RigError> {
     }
 }
 
-/// A cluster of real processes that other commands can reach.
+/// A cluster that other commands can reach.
 #[derive(Debug)]
 struct OwnCluster {
-    config: LocalConfig,
+    cluster: ClusterArgs,
     control: PathBuf,
     claim: Mutex<Option<Claim>>,
     /// The task that serves the control socket.
@@ -143,17 +143,13 @@ impl OwnCluster {
         }
     }
 
-    fn serve(&self, cluster: &Arc<LocalCluster>) -> Result<(), ClaimError> {
+    fn serve(&self, cluster: Arc<dyn ClusterBackend>) -> Result<(), ClaimError> {
         let claim = held(&self.claim).take();
         let claim = match claim {
             Some(claim) => claim,
             None => Claim::take(&self.control, "dashboard")?,
         };
-        let server = Server::open(
-            claim,
-            "dashboard",
-            Arc::clone(cluster) as Arc<dyn ClusterBackend>,
-        )?;
+        let server = Server::open(claim, "dashboard", cluster)?;
         let (down, over) = (self.down.clone(), self.over.clone());
         let desk = tokio::spawn(async move {
             tokio::select! {
@@ -175,12 +171,21 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 #[async_trait::async_trait]
 impl Launch for OwnCluster {
     fn kind(&self) -> &'static str {
-        "local"
+        self.cluster.backend().name()
     }
 
     async fn open(&self) -> Result<Arc<dyn ClusterBackend>, RigError> {
-        let cluster = LocalCluster::open(self.config.clone()).await?;
-        self.serve(&cluster).map_err(|error| RigError {
+        let cluster = self.cluster.clone().open().await;
+        let cluster = cluster.map_err(|error| match error {
+            CliError::Rig(error) => error,
+            error => RigError {
+                doing: "open the cluster".to_owned(),
+                reason: error.to_string(),
+                next_step: "then try again".to_owned(),
+                refused: false,
+            },
+        })?;
+        self.serve(Arc::clone(&cluster)).map_err(|error| RigError {
             doing: "opening the control socket".to_owned(),
             reason: error.to_string(),
             next_step: "then try again".to_owned(),

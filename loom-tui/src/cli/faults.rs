@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::quantity::{bandwidth, duration, permille};
-use super::{CliError, Exit, say};
+use super::{CliError, Exit, leftover, say};
 use crate::cluster::{Flow, Link, Member, MemberStatus, RigError};
-use crate::control::Client;
 use crate::control::wire::Ask;
+use crate::control::{Client, ConnectError};
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -73,11 +73,17 @@ pub(super) struct DegradeArgs {
 #[command(after_help = "\
 Examples:
   loom-tui heal             every link and everything that is suspended
-  loom-tui heal node-2      only this one")]
+  loom-tui heal node-2      only this one
+
+Containers are healed also when the process that broke them is gone.")]
 pub(super) struct HealArgs {
     /// Members to heal; all of them if none is named
     #[arg(value_name = "MEMBER|all")]
     members: Vec<String>,
+
+    /// Where no controller answers, heal only the containers of this cluster
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -174,7 +180,23 @@ pub(super) async fn heal(args: HealArgs, control: &Path) -> Result<Exit, CliErro
         .map(|member| member.parse())
         .collect::<Result<_, _>>()
         .map_err(|error: crate::cluster::UnknownMember| CliError::Usage(error.to_string()))?;
-    let client = Client::connect(control, false).await?;
+    let client = match Client::connect(control, false).await {
+        Ok(client) => client,
+        Err(nobody @ ConnectError::Nobody(_)) => {
+            let named = if everything { &[][..] } else { &members };
+            return match leftover::heal(named, args.name.as_deref()).await {
+                Ok(healed) if healed.is_empty() => Err(nobody.into()),
+                Ok(healed) => {
+                    healed.iter().for_each(|line| say(line));
+                    Ok(Exit::Ok)
+                }
+                // Without containers it does not matter what is wrong with their engine.
+                Err(error) if !named.is_empty() => Err(error),
+                Err(_) => Err(nobody.into()),
+            };
+        }
+        Err(error) => return Err(error.into()),
+    };
     if everything {
         client.ask::<()>(Ask::Heal).await?;
         say("everything healed");

@@ -182,9 +182,14 @@ impl Desks {
         join_all(healed).await.into_iter().collect()
     }
 
+    /// From now on nobody can be started.
+    pub(super) fn shut(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
     /// Stops everybody; nobody can be started afterwards.
     pub(super) async fn close(&self) -> Result<(), RigError> {
-        self.closed.store(true, Ordering::Release);
+        self.shut();
         let stopped = self
             .desks
             .keys()

@@ -1,12 +1,14 @@
 //! The backend `docker`: every member in a container of its own, through the engine's API.
 //!
-//! [`DockerCluster::open`] makes a cluster. A node is cut off by taking its container off the
+//! [`DockerCluster::open`] makes a cluster, [`DockerCluster::attach`] looks after one that is there,
+//! such as docker-compose's. A node is cut off by taking its container off the
 //! network it shares with the relay; what a network cannot do (one way only, delay, loss) is done
 //! by the proxy in the node's own container. Everything is found again by labels, so that what a
 //! controller that was killed has left behind can be undone.
 
 mod config;
 mod container;
+mod find;
 mod logs;
 mod names;
 mod objects;
@@ -17,7 +19,7 @@ mod wipe;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +40,9 @@ use place::Place;
 use resident::Resident;
 
 pub use config::DockerConfig;
+pub use find::{COMPOSE, Found, clusters};
 pub use names::DEFAULT_NAME;
+pub use objects::remove_leftovers;
 
 /// A cluster of containers. Dropping it leaves them running; [`ClusterBackend::shutdown`] ends them.
 #[derive(Debug)]
@@ -47,7 +51,8 @@ pub struct DockerCluster {
     logs: BTreeMap<Member, LogBook>,
     places: BTreeMap<Member, Arc<Place>>,
     watcher: JoinHandle<()>,
-    own: Own,
+    /// `None` where somebody else made everything: then nothing is ended or removed.
+    own: Option<Own>,
 }
 
 /// What this cluster has made.
@@ -84,6 +89,7 @@ impl DockerCluster {
             Some(image) => image.clone(),
             None => image::of_this_program(engine).await?,
         };
+        objects.check_unused().await?;
         objects.remove(false).await?;
         match Self::build(engine, &objects, config, &image).await {
             Ok(cluster) => Ok(Arc::new(cluster)),
@@ -154,20 +160,61 @@ impl DockerCluster {
             logs,
             places,
             watcher,
-            own: Own {
+            own: Some(Own {
                 objects: objects.clone(),
                 config,
                 _ports: ports,
-            },
+            }),
         })
     }
 
-    /// Starts the relay, then all nodes at once, and waits until each of them answers.
+    /// Looks after a cluster that is there, with its logs in `folder`. What a controller that is
+    /// gone has done to its links is undone; what somebody did by hand stays.
+    ///
+    /// Members are reached where `url` says, or else where their ports are published.
     ///
     /// # Errors
-    /// The first that could not be started; the others are left as they are.
-    pub async fn start_all(&self) -> Result<(), RigError> {
-        self.desks.start_all().await
+    /// When its members cannot be told, or have no published port.
+    pub async fn attach(
+        engine: &Engine,
+        found: &Found,
+        folder: &Path,
+        url: impl Fn(Member) -> Option<String>,
+    ) -> Result<Arc<Self>, RigError> {
+        let seats = found.seats(&engine.docker).await?;
+        let seats = seats.into_iter().map(|(member, container)| Seat {
+            member,
+            container,
+            url: url(member),
+        });
+        let limits = DockerConfig::new(PathBuf::new());
+        let limits = Limits {
+            ready_within: limits.ready_within,
+            grace: limits.grace,
+        };
+        let crew = crew(engine, seats.collect(), &folder.join("logs"), limits).await;
+        let (desks, logs, places, watcher) = crew.map_err(|error| RigError {
+            doing: format!("attach to the cluster {}", found.name),
+            reason: format!("{error} (folder {})", folder.display()),
+            next_step: "check that the folder can be written".to_owned(),
+            refused: false,
+        })?;
+        let nowhere = places.iter().find(|(_, place)| place.url().is_empty());
+        if let Some((member, _)) = nowhere {
+            return Err(RigError {
+                doing: format!("attach to the cluster {}", found.name),
+                reason: format!("{member} publishes no port, so it cannot be asked anything"),
+                next_step: "publish its port in docker-compose.yml".to_owned(),
+                refused: false,
+            });
+        }
+        Ok(Arc::new(Self {
+            desks,
+            logs,
+            places,
+            watcher,
+            own: None,
+        }))
     }
 }
 
@@ -190,7 +237,7 @@ type Crew = (
 async fn crew(
     engine: &Engine,
     seats: Vec<Seat>,
-    folder: &std::path::Path,
+    folder: &Path,
     limits: Limits,
 ) -> io::Result<Crew> {
     std::fs::create_dir_all(folder)?;
@@ -313,17 +360,24 @@ impl ClusterBackend for DockerCluster {
         self.places.get(&node)?.traffic().await
     }
 
+    async fn start_all(&self) -> Result<(), RigError> {
+        self.desks.start_all().await
+    }
+
     async fn heal(&self) -> Result<(), RigError> {
         self.desks.heal().await
     }
 
     async fn shutdown(&self) -> Result<(), RigError> {
+        let Some(own) = &self.own else {
+            self.desks.shut();
+            return self.desks.heal().await;
+        };
         self.desks.close().await?;
-        let config = &self.own.config;
-        self.own.objects.remove(config.temporary).await?;
-        if config.temporary {
+        own.objects.remove(!own.config.keep_volumes).await?;
+        if own.config.temporary {
             // What cannot be deleted is left behind; nobody needs it, and nothing runs in it.
-            let _ = tokio::fs::remove_dir_all(&config.folder).await;
+            let _ = tokio::fs::remove_dir_all(&own.config.folder).await;
         }
         Ok(())
     }

@@ -108,14 +108,6 @@ impl LocalCluster {
             links,
         })
     }
-
-    /// Starts the relay, then all nodes at once, and waits until each of them answers.
-    ///
-    /// # Errors
-    /// The first that could not be started; the others are left as they are.
-    pub async fn start_all(&self) -> Result<(), RigError> {
-        self.desks.start_all().await
-    }
 }
 
 #[async_trait::async_trait]
@@ -180,6 +172,10 @@ impl ClusterBackend for LocalCluster {
 
     async fn traffic(&self, node: Member) -> Option<Traffic> {
         Some(self.links.get(&node)?.traffic())
+    }
+
+    async fn start_all(&self) -> Result<(), RigError> {
+        self.desks.start_all().await
     }
 
     async fn heal(&self) -> Result<(), RigError> {

@@ -37,21 +37,31 @@ pub enum Ensured {
 ///
 /// When the engine refuses, or this executable cannot be read.
 pub async fn ensure(engine: &Engine, name: &str) -> Result<Ensured, RigError> {
+    if let Some(there) = look(engine, name).await? {
+        return Ok(there);
+    }
+    build(engine, name).await?;
+    Ok(Ensured::Built)
+}
+
+/// Whether there is an image of that name, and what it is made of.
+///
+/// # Errors
+///
+/// When the engine refuses, or this executable cannot be read.
+pub async fn look(engine: &Engine, name: &str) -> Result<Option<Ensured>, RigError> {
     let labels = match engine.docker.inspect_image(name).await {
         Ok(image) => image.config.and_then(|config| config.labels),
-        Err(error) if is_missing(&error) => {
-            build(engine, name).await?;
-            return Ok(Ensured::Built);
-        }
+        Err(error) if is_missing(&error) => return Ok(None),
         Err(error) => return Err(refused(name, innermost(&error))),
     };
     let program = own_program().map_err(|error| unreadable(&error))?;
     let made_of = labels.unwrap_or_default().get(LABEL).cloned();
     let fingerprint = fingerprint(&program).map_err(|error| unreadable(&error))?;
-    Ok(match made_of {
+    Ok(Some(match made_of {
         Some(made_of) if made_of == fingerprint => Ensured::Fresh,
         _ => Ensured::Other,
-    })
+    }))
 }
 
 /// The name of an image made of this very executable, which is made if there is none: the usual

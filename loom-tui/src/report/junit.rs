@@ -139,9 +139,7 @@ impl Case<'_> {
     /// One line that says why.
     fn message(&self) -> String {
         match self {
-            Self::Played(report)
-                if self.kind() == Kind::Skipped && report.is_skipped().is_none() =>
-            {
+            Self::Played(report) if self.kind() == Kind::Skipped => {
                 format!("unknown: {}", report.headline())
             }
             Self::Played(report) => report.headline(),

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::params::{Sets, check, declared, parse_set};
 use super::place::{Place, PlaceArgs};
 use super::runner::{Play, play};
-use super::settle::Patience;
 use super::story::{Lines, Listen};
 use super::{Scenario, catalogue, engine, find};
 use crate::cli::quantity;
@@ -28,6 +27,7 @@ Examples:
   loom-tui run --all                         all of them, one after the other
   loom-tui run high-volume --set count=5000
   loom-tui run ./mine.rhai --nodes 5         your own; docs/scenarios.md lists what it can call
+  loom-tui run --all --backend docker        each on containers of its own
   loom-tui run partition --attach            on the cluster that `up` or the dashboard runs
   loom-tui run --all --urls http://10.0.0.1:3001,http://10.0.0.2:3002
                                              on any cluster; what needs a fault is skipped
@@ -102,6 +102,11 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
         engine::check(scenario).map_err(CliError::Usage)?;
     }
     let place = args.place.choose(|name| std::env::var(name).ok())?;
+    if args.keep && place.stores_in_volumes() {
+        let text = "--keep is for processes: what containers store is in volumes, which are \
+                    removed with them; use `loom-tui up --backend docker` and --attach";
+        return Err(CliError::Usage(text.to_owned()));
+    }
 
     if let Some(file) = &args.junit {
         // What cannot be written in the end should not be played for.
@@ -263,7 +268,6 @@ impl RunArgs {
             story,
             cancel: cancel.clone(),
             converge_within: self.converge_within,
-            patience: Patience::default(),
         })
         .await;
         // Of an attached cluster, only the faults made here end.

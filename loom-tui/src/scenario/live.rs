@@ -6,7 +6,6 @@ use std::time::SystemTime;
 
 use super::params::Sets;
 use super::runner::{Play, play};
-use super::settle::Patience;
 use super::story::Listen;
 use super::{catalogue, find};
 use crate::check::convergence::LIMIT_DEFAULT;
@@ -71,7 +70,6 @@ impl ScenarioRunner for LiveScenarios {
             story: Arc::new(Told(context.progress)),
             cancel: context.cancel,
             converge_within: LIMIT_DEFAULT,
-            patience: Patience::default(),
         })
         .await?;
         Ok(RunEnd {

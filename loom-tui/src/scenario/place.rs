@@ -8,16 +8,20 @@ use loom_node::Plant;
 
 use super::rig::{Fresh, PLANTED_IN, Rig};
 use super::story::Listen;
-use crate::cli::CliError;
+use crate::cli::{Backend, CliError};
 use crate::cluster::Member;
 use crate::cluster::local::{Durability, NODES_MAX};
 use crate::cluster::remote::{Url, Urls};
+use crate::docker::Engine;
 
 /// Nodes of a fresh cluster when nobody says.
 const NODES: u8 = 3;
 /// What a cluster of nothing but URLs is told to lack.
 const NO_FAULTS: &str = "needs a cluster that can be broken: leave out the URLs, or --attach to \
                          one of loom-tui's own";
+
+/// What the containers of docker-compose are told to lack where no engine answers.
+const NO_ENGINE: &str = "needs the engine's socket: mount /var/run/docker.sock into this container";
 
 /// The flags that say where.
 #[derive(Args, Clone, Debug)]
@@ -26,6 +30,16 @@ pub(super) struct PlaceArgs {
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["attach", "urls"],
           value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
     nodes: Option<u8>,
+
+    /// Where a fresh cluster runs: as processes of this machine, or in containers
+    #[arg(
+        long,
+        env = "LOOM_BACKEND",
+        value_enum,
+        default_value_t,
+        value_name = "KIND"
+    )]
+    backend: Backend,
 
     /// Use the cluster that is running, beside whatever else uses it
     #[arg(long, conflicts_with = "urls")]
@@ -59,6 +73,8 @@ pub(super) enum Place {
     Attached,
     /// On one that is known only by its URLs.
     Urls(Urls),
+    /// On docker-compose's, seen from inside its networks: on its URLs only where no engine answers.
+    Containers(Urls),
 }
 
 impl PlaceArgs {
@@ -80,7 +96,10 @@ impl PlaceArgs {
         let asks_for_fresh =
             self.nodes.is_some() || self.plant.is_some() || self.durability.is_some();
         if let (false, Some(urls)) = (asks_for_fresh, urls_of(env)?) {
-            return Ok(Place::Urls(urls));
+            return Ok(match self.backend {
+                Backend::Local => Place::Urls(urls),
+                Backend::Docker => Place::Containers(urls),
+            });
         }
         let nodes = self.nodes.unwrap_or(NODES);
         if self.plant.is_some() && Member::Node(nodes) < PLANTED_IN {
@@ -89,6 +108,7 @@ impl PlaceArgs {
         }
         Ok(Place::Fresh(Fresh {
             nodes,
+            backend: self.backend,
             durability: self.durability.unwrap_or_default(),
             plant: self.plant,
         }))
@@ -96,6 +116,11 @@ impl PlaceArgs {
 }
 
 impl Place {
+    /// Whether what members store there is in volumes, which go with the cluster.
+    pub(super) fn stores_in_volumes(&self) -> bool {
+        matches!(self, Self::Fresh(fresh) if fresh.backend == Backend::Docker)
+    }
+
     /// A cluster there, up and watched. What a fresh one leaves behind goes to `folder`.
     ///
     /// # Errors
@@ -114,6 +139,17 @@ impl Place {
                 fresh.start(folder).await
             }
             Self::Attached => Rig::attach(control).await,
+            Self::Containers(urls) => match Engine::connect().await {
+                Ok(engine) => {
+                    let count = urls.nodes.len();
+                    story.note(&format!("{name}: {count} nodes in containers"));
+                    Rig::containers(&engine, urls, folder).await
+                }
+                Err(trouble) => {
+                    story.note(&format!("{name}: {trouble}"));
+                    Rig::remote(urls, NO_ENGINE).await
+                }
+            },
             Self::Urls(urls) => {
                 let first = &urls.nodes[0];
                 let count = urls.nodes.len();

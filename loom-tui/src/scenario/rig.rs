@@ -1,4 +1,4 @@
-//! A cluster for one run: a fresh one of real processes, or the one that is running already.
+//! A cluster for one run: a fresh one of processes or containers, or one that is running already.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,11 +8,13 @@ use clap::ValueEnum as _;
 use futures_util::future::join_all;
 use loom_node::Plant;
 
-use crate::cli::CliError;
+use crate::cli::{Backend, CliError};
 use crate::cluster::attached::AttachedCluster;
+use crate::cluster::docker::{COMPOSE, DockerCluster, DockerConfig, clusters};
 use crate::cluster::local::{Durability, LocalCluster, LocalConfig};
 use crate::cluster::remote::{RemoteCluster, Urls};
 use crate::cluster::{ClusterBackend, Member, RigError};
+use crate::docker::Engine;
 use crate::probe::{Clock, Probe, ProbeOptions, Target};
 use crate::report::Setting;
 
@@ -38,6 +40,8 @@ pub struct Rig {
 pub struct Fresh {
     /// How many nodes.
     pub nodes: u8,
+    /// Where they run.
+    pub backend: Backend,
     /// What an acknowledged write survives.
     pub durability: Durability,
     /// A fault in node-2, to prove that a run finds it.
@@ -51,27 +55,18 @@ impl Fresh {
     ///
     /// When it cannot be started; nothing is left running then.
     pub async fn start(self, folder: &Path) -> Result<Rig, CliError> {
-        let program = std::env::current_exe().map_err(CliError::io("find this executable"))?;
-        let mut config = LocalConfig::new(folder.to_owned(), program).on_any_ports();
-        config.nodes = self.nodes;
-        config.durability = self.durability;
         let name = self.plant.and_then(|plant| plant.to_possible_value());
         let name = name.map(|name| name.get_name().to_owned());
-        if let Some(name) = &name {
-            let flags = vec!["--plant".to_owned(), name.clone()];
-            config.extra_args.insert(PLANTED_IN, flags);
-        }
-        let cluster = LocalCluster::open(config).await?;
+        let backend = self.open(folder, name.as_deref()).await?;
         let setting = Setting {
-            backend: cluster.kind().to_owned(),
+            backend: backend.kind().to_owned(),
             nodes: usize::from(self.nodes),
             durability: Some(self.durability.to_string()),
             shared: false,
             planted: name.map(|name| format!("{name} in {PLANTED_IN}")),
         };
-        let backend: Arc<dyn ClusterBackend> = cluster.clone();
         let started = async {
-            cluster.start_all().await?;
+            backend.start_all().await?;
             Rig::watch(Arc::clone(&backend), setting).await
         };
         match started.await {
@@ -80,6 +75,36 @@ impl Fresh {
                 // The first error says more than a second one would.
                 let _ = backend.shutdown().await;
                 Err(error.into())
+            }
+        }
+    }
+
+    async fn open(
+        self,
+        folder: &Path,
+        plant: Option<&str>,
+    ) -> Result<Arc<dyn ClusterBackend>, CliError> {
+        let planted = plant.map(|name| {
+            let flags = vec!["--plant".to_owned(), name.to_owned()];
+            (PLANTED_IN, flags)
+        });
+        match self.backend {
+            Backend::Local => {
+                let program =
+                    std::env::current_exe().map_err(CliError::io("find this executable"))?;
+                let mut config = LocalConfig::new(folder.to_owned(), program).on_any_ports();
+                config.nodes = self.nodes;
+                config.durability = self.durability;
+                config.extra_args.extend(planted);
+                Ok(LocalCluster::open(config).await?)
+            }
+            Backend::Docker => {
+                let engine = Engine::connect().await.map_err(RigError::from)?;
+                let mut config = DockerConfig::new(folder.to_owned()).on_its_own();
+                config.nodes = self.nodes;
+                config.durability = self.durability;
+                config.extra_args.extend(planted);
+                Ok(DockerCluster::open(&engine, config).await?)
             }
         }
     }
@@ -122,6 +147,40 @@ impl Rig {
             planted: None,
         };
         Ok(Self::watch(Arc::new(cluster), setting).await?)
+    }
+
+    /// Uses the containers docker-compose has started, whose members answer at `urls`: what an
+    /// orchestrator in a container of its own does. They can be broken.
+    ///
+    /// # Errors
+    ///
+    /// When there are none, or their nodes do not answer.
+    pub async fn containers(engine: &Engine, urls: &Urls, folder: &Path) -> Result<Self, CliError> {
+        let found = clusters(&engine.docker).await?;
+        let found = found.iter().find(|it| it.name == COMPOSE);
+        let found = found.ok_or_else(|| RigError {
+            doing: "attach to the cluster of containers".to_owned(),
+            reason: "docker-compose has started none on this engine".to_owned(),
+            next_step: "start it with `docker-compose up -d`".to_owned(),
+            refused: false,
+        })?;
+        let at = |member| match member {
+            Member::Relay => urls.relay.as_ref().map(ToString::to_string),
+            Member::Node(number) => {
+                let url = urls.nodes.get(usize::from(number) - 1);
+                url.map(ToString::to_string)
+            }
+        };
+        let cluster = DockerCluster::attach(engine, found, folder, at).await?;
+        cluster.start_all().await?;
+        let setting = Setting {
+            backend: cluster.kind().to_owned(),
+            nodes: urls.nodes.len(),
+            durability: None,
+            shared: true,
+            planted: None,
+        };
+        Ok(Self::watch(cluster, setting).await?)
     }
 
     async fn watch(backend: Arc<dyn ClusterBackend>, setting: Setting) -> Result<Self, RigError> {

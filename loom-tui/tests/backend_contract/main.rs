@@ -10,6 +10,7 @@ mod attached;
 mod engine;
 mod links;
 mod lives;
+mod outside;
 mod place;
 mod ports;
 mod remote;

@@ -31,7 +31,7 @@ pub(crate) struct Place {
     /// What `backend` is in the end.
     own: Arc<dyn ClusterBackend>,
     /// Where to look for what is left of which cluster.
-    engine: Option<(Engine, String)>,
+    pub(crate) engine: Option<(Engine, String)>,
     /// Only where the backend asks it.
     pub(crate) server: Option<Server>,
     pub(crate) folder: TempDir,

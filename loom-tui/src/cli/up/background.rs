@@ -14,8 +14,7 @@ use tokio::process::Command;
 
 use super::{ClusterArgs, Started, addresses};
 use crate::cli::{CliError, Exit, say};
-use crate::cluster::ClusterBackend as _;
-use crate::cluster::local::LocalCluster;
+use crate::cluster::ClusterBackend;
 use crate::control::{Claim, state_folder};
 
 pub(super) async fn start(args: &ClusterArgs, control: &Path) -> Result<Exit, CliError> {
@@ -36,13 +35,7 @@ pub(super) async fn start(args: &ClusterArgs, control: &Path) -> Result<Exit, Cl
         .arg("--background")
         .arg("--control")
         .arg(control);
-    command.args(["--nodes", &args.nodes.to_string()]);
-    command.args(["--base-port", &args.base_port.to_string()]);
-    command.args(["--relay-port", &args.relay_port.to_string()]);
-    command.args(["--durability", &args.durability.to_string()]);
-    if let Some(folder) = &args.data_dir {
-        command.arg("--data-dir").arg(folder);
-    }
+    command.args(args.to_flags());
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -82,7 +75,7 @@ pub(super) fn leave_terminal() {
 }
 
 /// Says over standard output that everything is up.
-pub(super) async fn report(cluster: &LocalCluster) {
+pub(super) async fn report(cluster: &dyn ClusterBackend) {
     tell(&Ok(cluster.members().await));
 }
 

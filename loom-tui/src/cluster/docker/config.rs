@@ -24,8 +24,10 @@ pub struct DockerConfig {
     pub base_port: u16,
     /// Holds `logs/`.
     pub folder: PathBuf,
-    /// Whether to delete `folder` and the volumes on shutdown.
+    /// Whether to delete `folder` on shutdown.
     pub temporary: bool,
+    /// Whether what members have stored outlives the cluster.
+    pub keep_volumes: bool,
     /// For all members.
     pub durability: Durability,
     /// The image members run in; made of this executable if absent.
@@ -48,6 +50,7 @@ impl DockerConfig {
             base_port: BASE_PORT,
             folder,
             temporary: false,
+            keep_volumes: true,
             durability: Durability::default(),
             image: None,
             ready_within: Duration::from_secs(60),
@@ -61,7 +64,7 @@ impl DockerConfig {
         self.name = format!("{DEFAULT_NAME}-{:08x}", rand::random::<u32>());
         self.relay_port = 0;
         self.base_port = 0;
-        self.temporary = true;
+        self.keep_volumes = false;
         self
     }
 

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+use rustix::process::{Pid, test_kill_process};
+
 use crate::cluster::Member;
 
 /// The name of the cluster a person gets who names none.
@@ -15,6 +17,8 @@ pub(super) const CLUSTER: &str = "loom.cluster";
 pub(super) const MEMBER: &str = "loom.member";
 /// Who made it. Nothing without it is ever removed.
 pub(super) const OWNER: &str = "loom.owner";
+/// The process that looks after it, as in `1234@host`.
+pub(super) const CONTROLLER: &str = "loom.controller";
 /// What [`OWNER`] is here.
 pub(super) const US: &str = "loom-tui";
 /// What nodes dial, whatever its container is called.
@@ -73,9 +77,14 @@ impl Names {
 
     /// What everything of this cluster carries.
     pub(super) fn labels(&self) -> HashMap<String, String> {
-        [(CLUSTER, self.cluster.as_str()), (OWNER, US)]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into()
+        let controller = controller();
+        [
+            (CLUSTER, self.cluster.as_str()),
+            (OWNER, US),
+            (CONTROLLER, &controller),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
     }
 
     /// What a member's objects carry.
@@ -84,6 +93,38 @@ impl Names {
         labels.insert(MEMBER.to_owned(), member.to_string());
         labels
     }
+}
+
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
+}
+
+/// This process, in words that another one on this machine can check.
+fn controller() -> String {
+    format!("{}@{}", std::process::id(), host())
+}
+
+/// Whether the controller a label names is another process of this machine that still runs. Of
+/// other machines nothing can be said.
+pub(super) fn lives(controller: &str) -> bool {
+    let Some((pid, at)) = controller.split_once('@') else {
+        return false;
+    };
+    let pid = pid.parse().ok().and_then(Pid::from_raw);
+    let another = controller != self::controller();
+    another && at == host() && pid.is_some_and(|pid| test_kill_process(pid).is_ok() && !ended(pid))
+}
+
+/// Whether a process has ended and nobody has asked how: it still has its number then.
+fn ended(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
+    let stat = stat.unwrap_or_default();
+    let state = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.chars().next());
+    state == Some('Z')
 }
 
 #[cfg(test)]
@@ -99,6 +140,15 @@ mod tests {
         let other = Names::new("loom-7f");
         assert_eq!(other.container(Member::Relay), "loom-7f-relay");
         assert_eq!(other.container(Member::Node(2)), "loom-7f-node-2");
+    }
+
+    #[test]
+    fn a_controller_lives_while_its_process_does() {
+        assert!(!lives(&controller()), "this one needs no warning of itself");
+        assert!(lives(&format!("1@{}", host())));
+        for gone in ["1@elsewhere", "4194304@", "", "x@y"] {
+            assert!(!lives(gone), "{gone}");
+        }
     }
 
     #[test]

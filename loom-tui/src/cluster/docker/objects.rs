@@ -3,7 +3,7 @@
 //! Nothing is removed that does not carry [`OWNER`](super::names::OWNER): what a person or
 //! docker-compose made stays.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bollard::Docker;
 use bollard::errors::Error;
@@ -17,6 +17,7 @@ use bollard::query_parameters::{
 };
 
 use super::config::{DockerConfig, LINK_CONTROL_PORT, port_inside};
+use super::find;
 use super::names::{CLUSTER, Names, OWNER, RELAY_ALIAS, US};
 use crate::cluster::{Member, RigError};
 use crate::docker::engine::innermost;
@@ -42,6 +43,24 @@ pub(super) struct Objects {
 }
 
 impl Objects {
+    /// Refuses when another controller looks after a cluster of this name.
+    pub(super) async fn check_unused(&self) -> Result<(), RigError> {
+        let found = find::clusters(&self.docker).await?;
+        let name = self.names.cluster();
+        if found
+            .iter()
+            .any(|it| it.name == name && it.ours && it.controlled)
+        {
+            return Err(RigError {
+                doing: format!("make the cluster {name}"),
+                reason: "another loom-tui runs it".to_owned(),
+                next_step: "end that one with `loom-tui down`, or choose another --name".to_owned(),
+                refused: false,
+            });
+        }
+        Ok(())
+    }
+
     /// Makes the networks and volumes.
     pub(super) async fn lay(&self, config: &DockerConfig) -> Result<(), RigError> {
         for network in self.names.networks() {
@@ -228,6 +247,67 @@ impl Objects {
             refused: false,
         }
     }
+}
+
+/// Removes everything of ours that no controller looks after, volumes if told so; or only what
+/// belongs to the cluster of this name. Returns the names of the clusters, and how many objects each
+/// had.
+///
+/// # Errors
+///
+/// When the engine refuses.
+pub async fn remove_leftovers(
+    docker: &Docker,
+    volumes: bool,
+    only: Option<&str>,
+) -> Result<Vec<(String, usize)>, RigError> {
+    let found = find::clusters(docker).await?;
+    let controlled = |name: &str| found.iter().any(|it| it.name == name && it.controlled);
+    let mut removed = Vec::new();
+    for name in names_of_ours(docker).await? {
+        if controlled(&name) || only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let objects = Objects {
+            docker: docker.clone(),
+            names: Names::new(&name),
+            bind: String::new(),
+        };
+        match objects.remove(volumes).await? {
+            0 => {}
+            count => removed.push((name, count)),
+        }
+    }
+    Ok(removed)
+}
+
+/// Of every cluster that something of ours belongs to.
+async fn names_of_ours(docker: &Docker) -> Result<BTreeSet<String>, RigError> {
+    let filters = HashMap::from([("label", vec![format!("{OWNER}={US}")])]);
+    let refused = |error: Error| RigError {
+        doing: "list what is left of clusters".to_owned(),
+        reason: innermost(&error),
+        next_step: "see what `docker info` says".to_owned(),
+        refused: false,
+    };
+    let options = ListContainersOptionsBuilder::new()
+        .all(true)
+        .filters(&filters)
+        .build();
+    let containers = docker
+        .list_containers(Some(options))
+        .await
+        .map_err(refused)?;
+    let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
+    let networks = docker.list_networks(Some(options)).await.map_err(refused)?;
+    let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
+    let volumes = docker.list_volumes(Some(options)).await.map_err(refused)?;
+    let labels = (containers.into_iter().filter_map(|it| it.labels))
+        .chain(networks.into_iter().filter_map(|it| it.labels))
+        .chain(volumes.volumes.into_iter().flatten().map(|it| it.labels));
+    Ok(labels
+        .filter_map(|mut labels| labels.remove(CLUSTER))
+        .collect())
 }
 
 /// What a member is called on the network of the cluster, beside the name of its container.

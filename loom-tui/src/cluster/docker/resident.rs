@@ -313,6 +313,7 @@ impl Resident {
             self.say_link(now, healed, "link healed from outside");
         } else {
             now.link = Link::cut();
+            self.show(now);
             if !first {
                 self.announce(format!("link cut: taken off {network} from outside"), true);
             }
