@@ -8,6 +8,7 @@ mod apply;
 mod command;
 mod legacy;
 mod pen;
+mod planted;
 mod reload;
 mod write;
 
@@ -18,7 +19,7 @@ use loom_relay::clock::{Mono, Now};
 use loom_relay::graph::{Held, Root};
 use loom_relay::machine::{Commit, Effect, Input, Machine};
 use loom_relay::mesh::{LinkView, Mesh, MeshConfig, SyncPhase, SyncView};
-use loom_relay::model::{Field, Stamp};
+use loom_relay::model::Stamp;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -72,9 +73,8 @@ pub struct Replica {
     /// Own changes that no other peer is known to hold, by the section of the mesh they were made
     /// in.
     unheld: BTreeMap<u64, usize>,
+    /// The planted fault, if there is one.
     saboteur: Option<Saboteur>,
-    /// What the planted fault [`Plant::DropRemote`] has ignored.
-    ignored: BTreeSet<Field>,
 }
 
 /// An answer that is ready but for the store.
@@ -124,7 +124,6 @@ impl Replica {
             issued: Commit(0),
             durable: Commit(0),
             unheld: BTreeMap::new(),
-            ignored: BTreeSet::new(),
         }
     }
 
@@ -145,7 +144,10 @@ impl Replica {
             Command::Write(..) | Command::WriteMany(..) | Command::Canary(..) => {
                 self.on_writing(command, now, effects);
             }
-            Command::Get(table, id, reply) => drop(reply.send(self.index.get(table, &id))),
+            Command::Get(table, id, reply) => {
+                let lie = self.lie(table, &id);
+                let _ = reply.send(lie.or_else(|| self.index.get(table, &id)));
+            }
             Command::List(query, reply) => drop(reply.send(self.index.list(&query))),
             Command::Digest(reply) => drop(reply.send(self.digest())),
             Command::Status(reply) => drop(reply.send(self.status())),
@@ -243,7 +245,7 @@ impl Machine for Replica {
         let news = effects.len();
         let input = match input {
             Input::Command(command) => return self.on_command(command, now, effects),
-            Input::Heard { peer, frame } => match self.censored(frame) {
+            Input::Heard { peer, frame } => match self.censored(peer, frame, now) {
                 Some(frame) => Input::Heard { peer, frame },
                 None => return,
             },
@@ -259,6 +261,7 @@ impl Machine for Replica {
         self.mesh.handle(input, now, effects);
         self.absorb(now, news, effects);
         self.stamp_waiting(now, effects);
+        self.resurrect(now, effects);
         if !self.unheld.is_empty() {
             self.note_held();
         }

@@ -19,6 +19,8 @@ mod conn;
 mod core;
 mod dial;
 mod hub;
+mod link;
+mod lobby;
 mod meter;
 mod outbox;
 pub mod parent;
@@ -30,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -37,13 +40,13 @@ use tokio_util::task::TaskTracker;
 
 pub use self::accept::{Caller, MeteredListener};
 use self::core::Core;
+use self::hub::{Ask, Event, Inbox, Links};
 pub use self::hub::{CommandError, Hub, LinkView};
-use self::hub::{Inbox, Links};
+use self::lobby::Lobby;
 pub use self::meter::{Meter, Metered};
 pub use self::stats::Stats;
 pub use self::url::{InvalidPeerUrl, PeerUrl};
 use crate::machine::Machine;
-use crate::store::thread::StoreThread;
 use crate::store::{Store, StoreError};
 
 /// Limits and times of a driver.
@@ -116,10 +119,16 @@ pub enum DriverError {
     /// Nothing can be acknowledged any more: what is in memory may not be on disk.
     #[error("the store failed, so nothing can be acknowledged any more: {0}")]
     Store(Arc<StoreError>),
+    /// What is stored cannot be read, so nothing can be decided.
+    #[error(transparent)]
+    Load(StoreError),
     /// A bug in the machine.
     #[error("the state machine panicked: {0}")]
     Panicked(String),
 }
+
+/// A machine that is ready to go on, and where it keeps what it holds.
+pub type Loaded<M> = (M, Option<Box<dyn Store>>);
 
 /// Starts the task that owns `machine`, which has already loaded what `store` holds.
 ///
@@ -132,6 +141,53 @@ pub fn spawn<M>(
 where
     M: Machine + Send + 'static,
     M::Command: Send + 'static,
+{
+    spawn_with(config, |queues, links, killing| {
+        let core = Core::new(machine, links, store, killing);
+        core.run(queues.inbox, queues.commands)
+    })
+}
+
+/// The same when the machine is still on its way: links are accepted at once and greeted with what
+/// `greet` makes, and what they say waits for it. Commands wait too.
+///
+/// When it cannot come, the driver fails with [`DriverError::Load`].
+pub fn spawn_ahead<M>(
+    config: DriverConfig,
+    greet: impl FnMut() -> Bytes + Send + 'static,
+    coming: impl Future<Output = Result<Loaded<M>, StoreError>> + Send + 'static,
+) -> (Hub<M::Command>, Driver)
+where
+    M: Machine + Send + 'static,
+    M::Command: Send + 'static,
+{
+    spawn_with(
+        config,
+        |mut queues: Queues<M::Command>, links, killing| async move {
+            let mut lobby = Lobby::new(links.clone(), killing.clone(), greet);
+            let Some(come) = lobby.wait(&mut queues.inbox, coming).await else {
+                return Ok(());
+            };
+            let (machine, store) = come.map_err(DriverError::Load)?;
+            let mut core = Core::new(machine, links, store, killing);
+            core.resume(lobby.links, lobby.held);
+            core.run(queues.inbox, queues.commands).await
+        },
+    )
+}
+
+/// What waits for the one task.
+struct Queues<C> {
+    inbox: mpsc::Receiver<Event>,
+    commands: mpsc::Receiver<Ask<C>>,
+}
+
+fn spawn_with<C, F>(
+    config: DriverConfig,
+    task: impl FnOnce(Queues<C>, Links, CancellationToken) -> F,
+) -> (Hub<C>, Driver)
+where
+    F: Future<Output = Result<(), DriverError>> + Send + 'static,
 {
     let config = Arc::new(config);
     let (events, inbox) = mpsc::channel(config.inbox_len_max);
@@ -148,14 +204,13 @@ where
         tasks: TaskTracker::new(),
         room: Arc::new(Semaphore::new(config.links_max)),
         next_peer: Arc::new(AtomicU64::new(1)),
+        own_bytes: Arc::default(),
         config,
     };
     let killing = CancellationToken::new();
-    let stored = Arc::clone(&links.stats.store);
-    let store = store.map(|store| StoreThread::start(store, stored));
-    let core = Core::new(machine, links.clone(), store, killing.clone());
+    let task = task(Queues { inbox, commands }, links.clone(), killing.clone());
     let driver = Driver {
-        task: Some(tokio::spawn(core.run(inbox, commands))),
+        task: Some(tokio::spawn(task)),
         tasks: links.tasks.clone(),
         stopping,
         killing,

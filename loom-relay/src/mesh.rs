@@ -51,6 +51,7 @@ use vet::{RefusalLog, Vetted};
 pub use config::{Interest, MeshConfig};
 pub use counters::Counters;
 pub use deferred::{DEFERRED_BYTES_MAX, DEFERRED_MAX, DeferredView, LOOK_AGAIN};
+pub use greet::Greeter;
 pub use lease::LEASE;
 pub use link::LinkView;
 pub use lookup::LOOKUP_BYTES_MAX;

@@ -5,28 +5,29 @@
 mod health;
 mod http;
 mod metrics;
+mod startup;
 
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{RelayConfig, StoreConfig};
-use crate::driver::{self, Caller, DriverError};
+use crate::driver::{self, Caller, DriverError, Hub, PeerUrl};
 use crate::graph::Held;
-use crate::mesh::{Mesh, MeshConfig};
-use crate::relay::Relay;
+use crate::mesh::{Greeter, Mesh, MeshConfig};
+use crate::relay::{Command, Relay};
 use crate::store::disk::DiskStore;
-use crate::store::{Store, StoreError};
+use crate::store::{Reading, Store, StoreError};
 
 use self::http::App;
+use self::startup::Startup;
 
 /// Why a relay could not serve, or stopped serving.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// What is stored cannot be read, or not be written to.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// It ended on its own.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -38,9 +39,12 @@ pub enum ServeError {
     Listen(#[from] std::io::Error),
 }
 
+/// What a relay goes on from, and where it keeps it; without a store it is in memory only.
+pub type Opened = (Held, Option<Box<dyn Store>>);
+
 /// Serves a relay until `shutdown` resolves, then closes every link and stores what is left.
 ///
-/// Connections that arrive while the store is still being read wait.
+/// Links are accepted while the store is still being read; what they say waits for it.
 ///
 /// # Errors
 ///
@@ -51,28 +55,60 @@ pub async fn serve(
     config: RelayConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
+    if let Some(store) = config.store.clone() {
+        let open = move |reading| open(&store, reading);
+        return serve_from(open, listener, config, shutdown).await;
+    }
+    tracing::info!("no --data-dir: the graph is in memory only");
+    let nothing = std::future::ready(Ok((Held::default(), None)));
+    serve_when(nothing, Arc::default(), listener, config, shutdown).await
+}
+
+/// The same from a store of the caller's: `open` is called in a thread that may block.
+///
+/// # Errors
+///
+/// As of [`serve`].
+pub async fn serve_from(
+    open: impl FnOnce(Arc<Reading>) -> Result<Opened, StoreError> + Send + 'static,
+    listener: TcpListener,
+    config: RelayConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let startup = Arc::<Startup>::default();
+    let opened = startup.read(open);
+    serve_when(opened, startup, listener, config, shutdown).await
+}
+
+async fn serve_when(
+    opened: impl Future<Output = Result<Opened, StoreError>> + Send + 'static,
+    startup: Arc<Startup>,
+    listener: TcpListener,
+    config: RelayConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
     let address = listener.local_addr()?;
-    let durability = config.store.as_ref().map(|store| store.durability);
-    let (held, store) = match config.store {
-        Some(store) => tokio::task::spawn_blocking(move || open(&store)).await??,
-        None => {
-            tracing::info!("no --data-dir: the graph is in memory only");
-            (Held::default(), None)
-        }
-    };
     let mesh_config = MeshConfig {
         verifies_sea: config.verify_sea,
         ..MeshConfig::relay()
     };
-    let mesh = Mesh::new(mesh_config, held, rand::random());
-    let (hub, mut driver) = driver::spawn(Relay::new(mesh), config.driver, store);
-    for peer in config.peers {
-        hub.dial(peer);
-    }
+    let seed = rand::random();
+    let mut greeter = Greeter::new(seed);
+    let coming = {
+        let startup = Arc::clone(&startup);
+        async move {
+            let (held, store) = opened.await?;
+            let relay = Relay::new(Mesh::new(mesh_config, held, seed));
+            startup.over(store.as_ref().map(|store| store.durability()));
+            Ok((relay, store))
+        }
+    };
+    let (hub, mut driver) = driver::spawn_ahead(config.driver, move || greeter.hello(), coming);
+    let dialling = dial_when_loaded(config.peers, hub.clone(), Arc::clone(&startup));
     let listener = hub.listen(listener, IDLE_MAX);
     let app = App {
         hub,
-        durability,
+        startup,
         verifies_sea: config.verify_sea,
         started: Instant::now(),
     };
@@ -86,6 +122,7 @@ pub async fn serve(
     let failure = tokio::select! {
         () = shutdown => None,
         error = driver.failed() => Some(error),
+        never = dialling => match never {},
     };
     tracing::info!("stopping");
     stopping.cancel();
@@ -100,10 +137,24 @@ pub async fn serve(
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
+/// Peers are told what is held when they are dialled, so it has to be there.
+async fn dial_when_loaded(
+    peers: Vec<PeerUrl>,
+    hub: Hub<Command>,
+    startup: Arc<Startup>,
+) -> Infallible {
+    startup.wait().await;
+    for peer in peers {
+        hub.dial(peer);
+    }
+    std::future::pending().await
+}
+
 /// Opens the store and reads all of it.
-fn open(config: &StoreConfig) -> Result<(Held, Option<Box<dyn Store>>), StoreError> {
+fn open(config: &StoreConfig, reading: Arc<Reading>) -> Result<Opened, StoreError> {
     let started = Instant::now();
     let mut store = DiskStore::open(&config.directory, config.durability)?;
+    store.watch_load(reading);
     let held = store.load()?;
     tracing::info!(
         directory = %config.directory.display(),

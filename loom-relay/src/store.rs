@@ -8,9 +8,12 @@ mod row;
 pub mod thread;
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::graph::Held;
 use crate::machine::Batch;
+use crate::metrics::Counter;
 
 /// A place that keeps the winning write of every field, and what waits for the clock.
 ///
@@ -23,6 +26,12 @@ pub trait Store: Send + fmt::Debug {
     ///
     /// [`StoreError`] when something held cannot be read; never a silent part of the truth.
     fn load(&mut self) -> Result<Held, StoreError>;
+
+    /// Has [`Store::load`] say how far it is, and end early when nobody wants it any more. A store
+    /// that is read in no time need not.
+    fn watch_load(&mut self, reading: Arc<Reading>) {
+        let _ = reading;
+    }
 
     /// Keeps the batch, whole or not at all. When this returns, it survives what [`Durability`]
     /// promises.
@@ -42,6 +51,38 @@ pub trait Store: Send + fmt::Debug {
     /// What a batch survives once [`Store::commit`] has returned. [`Durability::None`] makes the
     /// driver report commits before they are carried out.
     fn durability(&self) -> Durability;
+}
+
+/// How far a store has been read.
+#[derive(Debug, Default)]
+pub struct Reading {
+    entries: Counter,
+    is_over: AtomicBool,
+}
+
+impl Reading {
+    /// Entries read so far.
+    pub fn entries(&self) -> u64 {
+        self.entries.get()
+    }
+
+    /// Nobody waits for it any more.
+    pub fn give_up(&self) {
+        self.is_over.store(true, Relaxed);
+    }
+
+    /// Counts an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] once it was given up.
+    pub fn one_more(&self) -> Result<(), StoreError> {
+        if self.is_over.load(Relaxed) {
+            return Err(StoreError::new("reading the store", "told to stop"));
+        }
+        self.entries.up();
+        Ok(())
+    }
 }
 
 /// What an acknowledged write survives.

@@ -28,6 +28,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cluster::RigError;
 use crate::control::{ClaimError, ConnectError, default_path};
 use crate::scenario::cli as scenario;
+use crate::selftest::{SelftestArgs, selftest};
 
 pub use cluster::{Backend, ClusterArgs};
 pub use folder::cluster_folder;
@@ -72,6 +73,8 @@ Example:
     Keys,
     /// Play scenarios without a terminal; ends in a verdict and an exit code
     Run(scenario::RunArgs),
+    /// Plant bugs in clusters of its own, and show that each checker finds its own
+    Selftest(SelftestArgs),
     /// List the built-in scenarios and their parameters
     Scenarios(scenario::ScenariosArgs),
     /// Start a cluster of real processes or containers
@@ -279,6 +282,7 @@ async fn dispatch(command: Command, control: PathBuf) -> Result<Exit, CliError> 
             Ok(Exit::Ok)
         }
         Command::Run(args) => scenario::run(args, &control).await,
+        Command::Selftest(args) => selftest(args).await,
         Command::Scenarios(args) => scenario::scenarios(args),
         Command::Up(args) => up::up(args, &control).await,
         Command::Down(args) => up::down(args, &control).await,

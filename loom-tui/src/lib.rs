@@ -7,6 +7,7 @@
 //!    [`control`] are what backends stand on.
 //! 2. [`client`], [`probe`], [`stats`]: what members are asked, and what is measured.
 //! 3. [`scenario`], [`history`], [`check`], [`report`], [`runs`]: run, record, judge, keep.
+//!    [`selftest`] shows that what is judged is judged rightly.
 //! 4. [`engine`], [`snapshot`], [`ui`]: one state for whoever looks, and the dashboard.
 //! 5. [`cli`]: the one door for people.
 pub mod check;
@@ -21,6 +22,7 @@ pub mod probe;
 pub mod report;
 pub mod runs;
 pub mod scenario;
+pub mod selftest;
 pub mod snapshot;
 pub mod stats;
 pub mod ui;

@@ -7,7 +7,7 @@ pub mod staleness;
 pub mod table;
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

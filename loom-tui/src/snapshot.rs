@@ -257,3 +257,20 @@ pub enum Request {
     /// Put what this member prints into snapshots, or nobody's lines.
     Follow(Option<Member>),
 }
+
+impl Request {
+    /// Whom it touches; `None` for everybody, or nobody.
+    pub fn member(&self) -> Option<Member> {
+        match self {
+            Self::Cut(member)
+            | Self::HealLink(member)
+            | Self::Kill(member)
+            | Self::Stop(member)
+            | Self::Restart(member)
+            | Self::Suspend(member)
+            | Self::Resume(member)
+            | Self::SetLink(member, _) => Some(*member),
+            Self::HealAll | Self::Run(_) | Self::CancelRun | Self::Retry | Self::Follow(_) => None,
+        }
+    }
+}

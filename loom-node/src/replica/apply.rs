@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use loom_relay::clock::Now;
-use loom_relay::graph::Item;
 use loom_relay::machine::Effect;
 use loom_relay::model::{Cell, Change, Write};
-use loom_relay::wire::loom::{self, LoomTalk};
-use loom_relay::wire::{self, Body, Dam, encode};
 
 use super::{CANARY_SOUL, Replica};
 use crate::feed::{Conflict, Event, Happened, Origin, Subject};
@@ -31,7 +27,7 @@ impl Replica {
         for effect in &mut effects[news..] {
             if let Effect::Persist { commit, batch } = effect {
                 self.issued = *commit;
-                if self.config.plant == Some(Plant::ReverseTie) {
+                if self.is_planted(Plant::ReverseTie) {
                     self.reverse_ties(&mut batch.changes);
                 }
                 for change in &batch.changes {
@@ -99,6 +95,9 @@ impl Replica {
         }
         let Ok(Some(record)) = record else {
             let was = self.index.remove(table, field);
+            if let (Some(was), Origin::Remote) = (&was, origin) {
+                self.on_peers_change(table, was, true);
+            }
             // A tombstone is news also where the record was never held, or deleted before: it was
             // made and deleted while this node was away, and whoever follows it waits for both.
             if was.is_none() && !cell.value.is_null() {
@@ -114,6 +113,9 @@ impl Replica {
         let Some(was) = self.index.put(&row) else {
             return Some(Subject::Created(row));
         };
+        if origin == Origin::Remote {
+            self.on_peers_change(table, &was, false);
+        }
         let in_conflict = origin == Origin::Remote && conflict(&record, &was.record());
         let conflict = in_conflict.then_some(Conflict {
             winner: origin,
@@ -154,7 +156,7 @@ impl Replica {
         if !conflict(&held.row.record(), &lost) {
             return;
         }
-        if self.config.plant == Some(Plant::ReverseTie) {
+        if self.is_planted(Plant::ReverseTie) {
             let row = Arc::new(Row::new(&lost, cell.stamp));
             self.index.put(&row);
             self.mesh.overrule(beaten);
@@ -174,78 +176,9 @@ impl Replica {
             },
         }));
     }
-
-    /// The planted fault [`Plant::DropRemote`]: what is left of a frame; `None` when it is not to be
-    /// heard at all.
-    pub(super) fn censored(&mut self, frame: Bytes) -> Option<Bytes> {
-        if self.config.plant != Some(Plant::DropRemote) {
-            return Some(frame);
-        }
-        let Ok(messages) = wire::decode(&frame) else {
-            return Some(frame);
-        };
-        for message in messages.into_iter().flatten() {
-            match message.body {
-                Body::Put { writes, .. } => {
-                    let records = writes.into_iter().filter(is_of_record);
-                    let records: Vec<Write> = records.collect();
-                    let saboteur = self.saboteur.as_mut()?;
-                    if !records.is_empty() && saboteur.strikes(Plant::DropRemote) {
-                        self.ignored
-                            .extend(records.into_iter().map(|write| write.field));
-                        return None;
-                    }
-                }
-                // Whatever was ignored would come again when roots are compared.
-                Body::Dam(Dam::Loom(LoomTalk::Items { mut writes, done })) => {
-                    let (id, to) = message.id.zip(message.answers)?;
-                    writes.retain(|write| !self.ignored.contains(&write.field));
-                    let graph = encode::graph(writes.iter().map(Item::of).collect());
-                    let done = usize::try_from(done).unwrap_or(usize::MAX);
-                    return Some(loom::tell_items(&id, &to, &graph, done));
-                }
-                Body::Dam(Dam::Loom(LoomTalk::Chunk { mut writes, next })) => {
-                    let (id, to) = message.id.zip(message.answers)?;
-                    writes.retain(|write| !self.ignored.contains(&write.field));
-                    let graph = encode::graph(writes.iter().map(Item::of).collect());
-                    return Some(loom::tell_chunk(&id, &to, &graph, next.as_ref()));
-                }
-                _ => {}
-            }
-        }
-        Some(frame)
-    }
-
-    /// The planted fault [`Plant::ReverseTie`]: winners of conflicts are turned away.
-    fn reverse_ties(&mut self, changes: &mut Vec<Change>) {
-        let mut kept = Vec::with_capacity(changes.len());
-        for change in changes.drain(..) {
-            let Write { soul, field, cell } = &change.write;
-            let loser = change.was.as_ref().filter(|was| {
-                let Some(table) = Table::of_soul(soul) else {
-                    return false;
-                };
-                let (news, held) = (read(table, field, cell), read(table, field, was));
-                let both = news.ok().flatten().zip(held.ok().flatten());
-                change.from.is_some() && both.is_some_and(|(news, held)| conflict(&news, &held))
-            });
-            match loser {
-                Some(loser) => self.mesh.overrule(Write {
-                    cell: loser.clone(),
-                    ..change.write.clone()
-                }),
-                None => kept.push(change),
-            }
-        }
-        *changes = kept;
-    }
-}
-
-fn is_of_record(write: &Write) -> bool {
-    Table::of_soul(&write.soul).is_some()
 }
 
 /// Whether two writes of one record were made without knowledge of each other, and differ.
-fn conflict(one: &Record, other: &Record) -> bool {
+pub(super) fn conflict(one: &Record, other: &Record) -> bool {
     one.metadata.writers.conflict_with(&other.metadata.writers) && !one.same_content(other)
 }

@@ -44,7 +44,7 @@ impl Replica {
     }
 }
 
-/// How many stamps a command may need: with [`crate::Plant::Invent`] each write has another one.
+/// How many stamps a command may need: a planted fault may make another write of each.
 fn stamps_max(command: &Command) -> usize {
     match command {
         Command::WriteMany(wishes, _) => 2 * wishes.len(),

@@ -97,18 +97,22 @@ impl Replica {
                     .or(last_commit);
             }
             named.extend(key);
+            let kept = self.kept_though_refused(&wish, now);
             let outcome = self
                 .plan(wish, now)
                 .and_then(|planned| self.write_down(planned, now, &mut together));
             outcomes.push(outcome);
+            together.extend(kept);
+            assert!(!self.strikes(Plant::Crash), "planted: it breaks down here");
         }
         let commit = self.commit(together, now, effects);
+        self.nudged(now, effects);
         (outcomes, commit.or(last_commit))
     }
 
     /// Hands writes to the mesh and applies what won, which is all of them: they have been checked
     /// and their stamps exceed everything held.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         writes: Vec<Write>,
         now: Now,
@@ -120,6 +124,7 @@ impl Replica {
         let news = effects.len();
         let commit = self.mesh.write(writes, now, effects);
         self.absorb(now, news, effects);
+        self.leave_unstored(&mut effects[news..]);
         // Without a commit there would be nothing to wait for, and what was not kept would be
         // acknowledged at once.
         Some(commit.expect("writes are checked and their stamps exceed all"))
@@ -152,7 +157,8 @@ impl Replica {
                 })
             }
             Wish::Patch { table, id, patch } => {
-                let Some(was) = self.row(table, &id) else {
+                let was = self.row(table, &id);
+                let Some(was) = was.filter(|_| !self.strikes(Plant::RefusePatches)) else {
                     return Err(Refused::Missing { table, id });
                 };
                 let mut record = was.record();
@@ -206,6 +212,9 @@ impl Replica {
         if self.strikes(Plant::Invent) {
             together.push(self.invented(now));
         }
+        if let (Some(saboteur), Some(was), Some(_)) = (&mut self.saboteur, &was, &row) {
+            saboteur.changed(table, was, false);
+        }
         let Some(row) = row else {
             return Ok(Written::Deleted { id, stamp });
         };
@@ -220,7 +229,7 @@ impl Replica {
     }
 
     /// Counts this write into the record's metadata.
-    fn sign(&self, record: &mut Record, now: Now) {
+    pub(super) fn sign(&self, record: &mut Record, now: Now) {
         let metadata = &mut record.metadata;
         metadata.version = metadata.version.saturating_add(1);
         metadata.writers.count(&self.config.node_id);
@@ -229,33 +238,17 @@ impl Replica {
         metadata.updated_at = now.wall_ms.max(before).into();
     }
 
-    fn row(&self, table: Table, id: &str) -> Option<Arc<Row>> {
+    pub(super) fn row(&self, table: Table, id: &str) -> Option<Arc<Row>> {
         self.index.get(table, id).map(|found| found.row)
     }
 
-    fn fresh_id(&mut self, table: Table, now: Now) -> String {
+    pub(super) fn fresh_id(&mut self, table: Table, now: Now) -> String {
         loop {
             let id = self.ids.next(table, now.wall_ms);
             if self.row(table, &id).is_none() {
                 return id;
             }
         }
-    }
-
-    fn strikes(&mut self, plant: Plant) -> bool {
-        self.saboteur
-            .as_mut()
-            .is_some_and(|saboteur| saboteur.strikes(plant))
-    }
-
-    fn invented(&mut self, now: Now) -> Write {
-        let id = self.fresh_id(Table::Nodes, now);
-        let body = serde_json::json!({"properties": {"invented": true}});
-        let draft = Draft::read(Table::Nodes, Some(&id), body).expect("a plain node");
-        let mut record = new_record(id.clone(), draft, &self.config.node_id, now);
-        self.sign(&mut record, now);
-        let stamp = self.mesh.issue(now.wall_ms);
-        write(Table::Nodes.soul(), &id, stamp, Value::text(&record.json()))
     }
 }
 
@@ -272,7 +265,7 @@ impl Wish {
 }
 
 /// A record before its first write is counted.
-fn new_record(id: String, draft: Draft, node_id: &str, now: Now) -> Record {
+pub(super) fn new_record(id: String, draft: Draft, node_id: &str, now: Now) -> Record {
     Record {
         id,
         kind: draft.kind,

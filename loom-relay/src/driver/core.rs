@@ -10,22 +10,20 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::DriverError;
-use super::conn::Conn;
-use super::hub::{Ask, Event, LinkView, Links, Opened};
-use super::meter::Meter;
-use super::outbox::{Outbox, OwnBytes, outbox};
+use super::hub::{Ask, Event, Links};
+use super::link::Link;
 use crate::clock::{Mono, Now};
-use crate::machine::{Commit, Effect, Input, Machine, Side};
+use crate::machine::{Commit, Effect, Input, Machine};
 use crate::model::PeerId;
-use crate::store::Durability;
 use crate::store::thread::StoreThread;
+use crate::store::{Durability, Store};
 
 /// What the driver's task owns.
 pub(super) struct Core<M: Machine> {
     machine: M,
     links: BTreeMap<PeerId, Link>,
-    /// What waits in memory for one link each, over all links.
-    own_bytes: OwnBytes,
+    /// What links said while there was no machine; comes before anything they say now.
+    held: VecDeque<Event>,
     opening: Links,
     store: Option<StoreThread>,
     started: Instant,
@@ -37,26 +35,19 @@ pub(super) struct Core<M: Machine> {
     killing: CancellationToken,
 }
 
-/// One open link, seen from the driver.
-struct Link {
-    side: Side,
-    far: Arc<str>,
-    meter: Meter,
-    outbox: Outbox,
-    kill: CancellationToken,
-}
-
 impl<M: Machine> Core<M> {
     pub(super) fn new(
         machine: M,
         opening: Links,
-        store: Option<StoreThread>,
+        store: Option<Box<dyn Store>>,
         killing: CancellationToken,
     ) -> Self {
+        let stored = Arc::clone(&opening.stats.store);
+        let store = store.map(|store| StoreThread::start(store, stored));
         Self {
             machine,
             links: BTreeMap::new(),
-            own_bytes: OwnBytes::default(),
+            held: VecDeque::new(),
             opening,
             store,
             started: Instant::now(),
@@ -65,6 +56,12 @@ impl<M: Machine> Core<M> {
             unawaited: None,
             killing,
         }
+    }
+
+    /// Goes on with the links that were served so far, and what they have said.
+    pub(super) fn resume(&mut self, links: BTreeMap<PeerId, Link>, held: VecDeque<Event>) {
+        self.links = links;
+        self.held = held;
     }
 
     /// Works until it is told to stop, or the store fails.
@@ -94,7 +91,12 @@ impl<M: Machine> Core<M> {
                 progress = next_progress(self.store.as_mut()) => {
                     self.feed(Input::Committed(progress?));
                 }
-                _ = inbox.recv_many(&mut events, TURN_LEN_MAX), if open => {
+                () = std::future::ready(()), if open && !self.held.is_empty() => {
+                    let turn = self.held.len().min(TURN_LEN_MAX);
+                    events.extend(self.held.drain(..turn));
+                    events.drain(..).for_each(|event| self.on_event(event));
+                }
+                _ = inbox.recv_many(&mut events, TURN_LEN_MAX), if open && self.held.is_empty() => {
                     events.drain(..).for_each(|event| self.on_event(event));
                 }
                 taken = commands.recv_many(&mut asks, TURN_LEN_MAX), if open && asked => {
@@ -141,7 +143,15 @@ impl<M: Machine> Core<M> {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Opened(opened) => self.on_opened(*opened),
+            Event::Opened(opened) => {
+                let (peer, link) = Link::open(*opened, &self.opening, &self.killing);
+                let side = link.side;
+                self.links.insert(peer, link);
+                self.feed(Input::PeerUp { peer, side });
+            }
+            Event::OpenedBefore { peer, side } if self.links.contains_key(&peer) => {
+                self.feed(Input::PeerUp { peer, side });
+            }
             // A link let go of may still have frames in the inbox: its PeerDown has been.
             Event::Heard { peer, frame, _room } if self.links.contains_key(&peer) => {
                 self.feed(Input::Heard { peer, frame });
@@ -149,50 +159,13 @@ impl<M: Machine> Core<M> {
             Event::Oversized(peer) if self.links.contains_key(&peer) => {
                 self.feed(Input::Oversized { peer });
             }
-            Event::Heard { .. } | Event::Oversized(_) => {}
+            Event::OpenedBefore { .. } | Event::Heard { .. } | Event::Oversized(_) => {}
             Event::Closed(peer) => {
                 if self.links.remove(&peer).is_some() {
                     self.feed(Input::PeerDown { peer });
                 }
             }
         }
-    }
-
-    fn on_opened(&mut self, opened: Opened) {
-        let Opened {
-            peer,
-            socket,
-            side,
-            meter,
-            far,
-            ended,
-        } = opened;
-        let (outbox, waiting) = outbox(&self.own_bytes);
-        let link = Link {
-            side,
-            far,
-            meter: meter.clone(),
-            outbox,
-            kill: self.killing.child_token(),
-        };
-        let conn = Conn {
-            peer,
-            meter,
-            queue: waiting,
-            kill: link.kill.clone(),
-            inbox: self.opening.inbox.clone(),
-            config: Arc::clone(&self.opening.config),
-            stats: Arc::clone(&self.opening.stats),
-        };
-        tracing::debug!(peer = peer.0, ?side, far = %link.far, "link up");
-        self.opening.tasks.spawn(async move {
-            let why = conn.run(socket).await;
-            tracing::debug!(peer = peer.0, reason = %why, "link down");
-            // Nobody waits for an accepted link.
-            let _ = ended.send(why);
-        });
-        self.links.insert(peer, link);
-        self.feed(Input::PeerUp { peer, side });
     }
 
     fn on_ask(&mut self, ask: Ask<M::Command>) {
@@ -265,7 +238,7 @@ impl<M: Machine> Core<M> {
             self.overflow(peer, "hanging up on a peer that does not keep up");
             return;
         }
-        if self.own_bytes.load(Relaxed) > config.all_queues_bytes_max {
+        if self.opening.own_bytes.load(Relaxed) > config.all_queues_bytes_max {
             let fullest = (self.links.iter()).max_by_key(|(_, link)| link.outbox.own_bytes());
             let fullest = fullest.map_or(peer, |(peer, _)| *peer);
             self.overflow(fullest, "too much waits for all peers together: hanging up");
@@ -273,10 +246,7 @@ impl<M: Machine> Core<M> {
         let Some(link) = self.links.get(&peer) else {
             return;
         };
-        let stats = &self.opening.stats;
-        stats.frames_sent.up();
-        stats.bytes_sent.add(frame.len() as u64);
-        link.outbox.push(frame);
+        link.send(frame, &self.opening.stats);
     }
 
     /// Drops a link with all that waits for it.
@@ -302,21 +272,6 @@ impl<M: Machine> Core<M> {
         Now {
             mono: Mono(self.started.elapsed()),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-}
-
-impl Link {
-    fn view(&self, peer: PeerId) -> LinkView {
-        LinkView {
-            peer,
-            side: self.side,
-            far: Arc::clone(&self.far),
-            up: self.meter.age(),
-            silent: self.meter.silent_for(),
-            queued_bytes: self.outbox.bytes(),
-            read_bytes: self.meter.read_bytes(),
-            written_bytes: self.meter.written_bytes(),
         }
     }
 }

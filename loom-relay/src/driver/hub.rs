@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use super::accept::{Caller, MeteredListener};
 use super::conn::Ended;
 use super::meter::Meter;
+use super::outbox::OwnBytes;
 use super::socket::{self, Socket};
 use super::url::PeerUrl;
 use super::{DriverConfig, Stats, dial};
@@ -157,6 +158,12 @@ impl<C> Hub<C> {
         })
     }
 
+    /// How many accepted links are open, without asking the task that serves them.
+    pub fn accepted_links(&self) -> usize {
+        let links_max = self.links.config.links_max;
+        links_max.saturating_sub(self.links.room.available_permits())
+    }
+
     /// What the driver has counted so far.
     pub fn stats(&self) -> &Arc<Stats> {
         &self.links.stats
@@ -181,6 +188,8 @@ pub(super) struct Links {
     /// Accepted links still allowed.
     pub(super) room: Arc<Semaphore>,
     pub(super) next_peer: Arc<AtomicU64>,
+    /// What waits in memory for one link each, over all links.
+    pub(super) own_bytes: OwnBytes,
 }
 
 impl Links {
@@ -231,6 +240,11 @@ pub(super) enum Ask<C> {
 #[derive(Debug)]
 pub(super) enum Event {
     Opened(Box<Opened>),
+    /// It opened before there was a machine to be told.
+    OpenedBefore {
+        peer: PeerId,
+        side: Side,
+    },
     Heard {
         peer: PeerId,
         frame: Bytes,

@@ -4,12 +4,39 @@ use crate::machine::{Effect, Side};
 use crate::model::{PeerId, Soul};
 use crate::wire::{Dam, Hello, Id, encode};
 
+use bytes::Bytes;
+
+use super::ids::Ids;
 use super::seen::Origin;
 use super::turn::Turn;
 use super::{Interest, Kind, Mesh, Timer};
 
 /// Most souls asked of a gun.js relay when it is dialled.
 const ASKED_MAX: usize = 1_024;
+
+/// Greets in the name of a [`Mesh`] that is still being read from its store: a peer that waits for
+/// a greeting in vain takes its relay for one that does not reconcile.
+#[derive(Debug)]
+pub struct Greeter {
+    pid: String,
+    ids: Ids,
+}
+
+impl Greeter {
+    /// For [`Mesh::new`] with the same seed.
+    pub fn new(seed: u64) -> Self {
+        Self {
+            pid: Ids::new(seed).text(),
+            // The mesh will make its own, and none twice.
+            ids: Ids::new(!seed),
+        }
+    }
+
+    /// A greeting for a link that was accepted.
+    pub fn hello(&mut self) -> Bytes {
+        encode::hello(&self.ids.next(), None, &self.pid)
+    }
+}
 
 impl Mesh {
     pub(super) fn hear_dam(
@@ -121,5 +148,23 @@ impl Mesh {
     ) {
         let refusal = encode::refusal(&self.ids.next(), to, reason);
         self.send(peer, refusal, turn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+    use crate::mesh::MeshConfig;
+
+    #[test]
+    fn a_mesh_is_greeted_for_by_its_own_name_and_never_with_an_id_of_its_own() {
+        for seed in 0..100 {
+            let mut mesh = Mesh::new(MeshConfig::relay(), Graph::default(), seed);
+            let mut greeter = Greeter::new(seed);
+            assert_eq!(greeter.pid, mesh.pid());
+            let before: Vec<_> = (0..100).map(|_| greeter.ids.next()).collect();
+            assert!((0..100).all(|_| !before.contains(&mesh.ids.next())));
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::http::{App, Unavailable};
@@ -13,7 +15,7 @@ use crate::mesh;
 use crate::model::Stamp;
 
 #[derive(Debug, Serialize)]
-pub(super) struct Health {
+struct Health {
     status: &'static str,
     /// Links open now.
     peers: usize,
@@ -75,7 +77,29 @@ impl From<mesh::SyncView> for Sync {
     }
 }
 
-pub(super) async fn show(State(app): State<App>) -> Result<Json<Health>, Unavailable> {
+/// What a relay says of itself while it reads its store.
+#[derive(Debug, Serialize)]
+struct Loading {
+    status: &'static str,
+    /// Links accepted so far and still open; what they say waits.
+    peers: usize,
+    /// Entries read so far.
+    loaded: u64,
+    uptime_s: u64,
+    version: &'static str,
+}
+
+pub(super) async fn show(State(app): State<App>) -> Result<Response, Unavailable> {
+    let Some(durability) = app.startup.durability() else {
+        let loading = Loading {
+            status: "loading",
+            peers: app.hub.accepted_links(),
+            loaded: app.startup.entries(),
+            uptime_s: app.started.elapsed().as_secs(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        return Ok((StatusCode::SERVICE_UNAVAILABLE, Json(loading)).into_response());
+    };
     let status = app.status().await?;
     let links = app.hub.links().await;
     let known: BTreeMap<_, _> = status.links.iter().map(|it| (it.peer, it)).collect();
@@ -91,15 +115,14 @@ pub(super) async fn show(State(app): State<App>) -> Result<Json<Health>, Unavail
         deferred: status.deferred.count,
         deferred_earliest: status.deferred.earliest.map(Stamp::ms),
         uptime_s: app.started.elapsed().as_secs(),
-        durability: app
-            .durability
-            .map_or_else(|| "memory".to_owned(), |it| it.to_string()),
+        durability: durability.map_or_else(|| "memory".to_owned(), |it| it.to_string()),
         verify_sea: app.verifies_sea,
         unverified: status.counters.fields_unverified,
         pid: status.pid,
         version: env!("CARGO_PKG_VERSION"),
         links,
-    }))
+    })
+    .into_response())
 }
 
 impl Link {

@@ -1,5 +1,6 @@
 //! Which request gets which answer.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
@@ -11,17 +12,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use tokio::sync::oneshot;
 
+use super::startup::Startup;
 use super::{health, metrics};
 use crate::driver::{Caller, CommandError, Hub};
 use crate::relay::{Command, Status};
-use crate::store::Durability;
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
 pub(super) struct App {
     pub(super) hub: Hub<Command>,
-    /// `None` when the graph is in memory only.
-    pub(super) durability: Option<Durability>,
+    pub(super) startup: Arc<Startup>,
     pub(super) verifies_sea: bool,
     pub(super) started: Instant,
 }

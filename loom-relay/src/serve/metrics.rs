@@ -9,9 +9,35 @@ use crate::mesh::SyncPhase;
 use crate::metrics::{CONTENT_TYPE, Exposition};
 
 pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Unavailable> {
+    let mut page = Exposition::default();
+    let is_loading = app.startup.durability().is_none();
+    page.gauge(
+        "loom_relay_loading",
+        "1 while the store is being read; what links say waits until then.",
+        f64::from(u8::from(is_loading)),
+    );
+    page.gauge(
+        "loom_relay_loaded_entries",
+        "Entries of the store read so far.",
+        app.startup.entries() as f64,
+    );
+    page.gauge(
+        "loom_relay_uptime_seconds",
+        "Time since the start.",
+        app.started.elapsed().as_secs_f64(),
+    );
+    if !is_loading {
+        show_relay(&app, &mut page).await?;
+    }
+    page.process();
+    app.hub.stats().expose("loom_relay", &mut page);
+    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], page.finish()))
+}
+
+/// What the machine says of itself.
+async fn show_relay(app: &App, page: &mut Exposition) -> Result<(), Unavailable> {
     let status = app.status().await?;
     let links = app.hub.links().await;
-    let mut page = Exposition::default();
     let mut gauge = |name: &str, help: &str, value: f64| {
         page.gauge(&format!("loom_relay_{name}"), help, value);
     };
@@ -36,11 +62,6 @@ pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Un
         "queued_bytes",
         "Bytes waiting to be sent, over all links.",
         links.iter().map(|link| link.queued_bytes).sum::<usize>() as f64,
-    );
-    gauge(
-        "uptime_seconds",
-        "Time since the start.",
-        app.started.elapsed().as_secs_f64(),
     );
     if let Some(earliest) = status.deferred.earliest {
         page.gauge(
@@ -73,10 +94,8 @@ pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Un
         "queue",
         &queues,
     );
-    page.process();
-    app.hub.stats().expose("loom_relay", &mut page);
     for (name, help, value) in status.counters.entries() {
         page.counter(&format!("loom_relay_mesh_{name}_total"), help, value);
     }
-    Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], page.finish()))
+    Ok(())
 }

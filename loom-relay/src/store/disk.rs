@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
 
 use super::marker::Marker;
-use super::{Durability, Store, StoreError, read, row};
+use super::{Durability, Reading, Store, StoreError, read, row};
 use crate::graph::Held;
 use crate::machine::{Batch, Deferral};
 use crate::model::{Change, Stamp};
@@ -36,6 +37,7 @@ pub struct DiskStore {
     durability: Durability,
     commits: u64,
     marker: Marker,
+    reading: Arc<Reading>,
 }
 
 /// Why a data directory cannot be used.
@@ -131,6 +133,7 @@ impl DiskStore {
             durability,
             commits,
             marker,
+            reading: Arc::default(),
         })
     }
 
@@ -142,6 +145,7 @@ impl DiskStore {
     }
 
     fn read(&self, entry: fjall::Guard) -> Result<(Slice, Slice), StoreError> {
+        self.reading.one_more()?;
         let entry = entry.into_inner();
         entry.map_err(|cause| self.failed("reading", cause))
     }
@@ -195,6 +199,10 @@ impl Store for DiskStore {
             held.deferred.push(write);
         }
         Ok(held)
+    }
+
+    fn watch_load(&mut self, reading: Arc<Reading>) {
+        self.reading = reading;
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {

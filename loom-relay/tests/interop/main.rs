@@ -16,4 +16,5 @@ mod outages;
 mod reads;
 mod relays;
 mod sea;
+mod startup;
 mod writes;

@@ -307,6 +307,14 @@ impl Puppet {
         }
     }
 
+    /// Whether a call has called back, as far as was listened.
+    pub(crate) fn has_called_back(&mut self, Call(id): Call) -> bool {
+        while let Ok(event) = self.events.try_recv() {
+            self.heard.push(event);
+        }
+        self.heard.iter().any(|event| event["id"] == id)
+    }
+
     /// The keys a call has called back with so far.
     pub(crate) fn keys_of(&self, Call(id): Call) -> Vec<&str> {
         let events = self.heard.iter().filter(|event| event["id"] == id);

@@ -13,7 +13,7 @@ use loom_relay::clock::{Mono, Now};
 use loom_relay::driver::{self, Caller, Driver, DriverConfig, Hub};
 use loom_relay::machine::{Commit, Effect, Input, Machine, Side};
 use loom_relay::model::{Cell, Change, PeerId, Stamp, Value, Write};
-use loom_relay::store::Store;
+use loom_relay::store::{Store, StoreError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -55,6 +55,18 @@ pub(crate) struct Puppet {
 }
 
 impl Puppet {
+    fn new(keeps: bool) -> (Self, mpsc::UnboundedReceiver<Saw>) {
+        let (tell, saw) = mpsc::unbounded_channel();
+        let puppet = Self {
+            saw: tell,
+            keeps,
+            last: Commit::default(),
+            writes: BTreeMap::new(),
+            alarm: None,
+        };
+        (puppet, saw)
+    }
+
     fn persist(&mut self, effects: &mut Vec<Effect>) -> Commit {
         self.last.0 += 1;
         let number = self.last.0;
@@ -153,16 +165,28 @@ impl Rig {
         store: Option<Box<dyn Store>>,
         keeps: bool,
     ) -> Self {
-        let (tell, saw) = mpsc::unbounded_channel();
-        let puppet = Puppet {
-            saw: tell,
-            keeps,
-            last: Commit::default(),
-            writes: BTreeMap::new(),
-            alarm: None,
-        };
+        let (puppet, saw) = Puppet::new(keeps);
         let (hub, driver) = driver::spawn(puppet, config, store);
         Self { hub, driver, saw }
+    }
+
+    /// One whose machine comes when the test says so, or says why it does not.
+    pub(crate) fn start_ahead(
+        config: DriverConfig,
+    ) -> (Self, oneshot::Sender<Result<(), StoreError>>) {
+        let (puppet, saw) = Puppet::new(false);
+        let (say, said) = oneshot::channel();
+        let coming = async {
+            said.await.expect("the test says something")?;
+            Ok((puppet, None))
+        };
+        let mut greeted = 0;
+        let greet = move || {
+            greeted += 1;
+            format!("{{\"hello\":{greeted}}}").into()
+        };
+        let (hub, driver) = driver::spawn_ahead(config, greet, coming);
+        (Self { hub, driver, saw }, say)
     }
 
     /// The next thing the machine saw.

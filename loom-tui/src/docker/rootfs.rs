@@ -25,7 +25,16 @@ const RESOLVERS: [&str; 3] = ["libnss_dns.so.2", "libnss_files.so.2", "libresolv
 pub fn pack(program: &Path) -> io::Result<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
     file(&mut tar, PROGRAM, &std::fs::read(program)?)?;
-    for (path, source) in libraries(program)? {
+    let libraries = libraries(program)?;
+    // Some engines make a folder that is only implied one that only root may enter.
+    let folders: BTreeSet<&Path> = (libraries.iter())
+        .flat_map(|(path, _)| path.ancestors().skip(1))
+        .filter(|folder| folder.parent().is_some())
+        .collect();
+    for folder in folders {
+        directory(&mut tar, &folder.to_string_lossy(), 0, 0o755)?;
+    }
+    for (path, source) in libraries {
         file(&mut tar, &path.to_string_lossy(), &std::fs::read(source)?)?;
     }
     directory(&mut tar, DATA, USER, 0o755)?;
@@ -143,6 +152,9 @@ mod tests {
             if path == Path::new("data/") {
                 assert_eq!(entry.header().uid().unwrap(), u64::from(USER));
             }
+            let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+            let told = folder == Path::new("") || names.contains(&folder.join(""));
+            assert!(told, "{path:?} lies in a folder of unknown owner");
             assert!(names.insert(path.clone()), "{path:?} is there twice");
         }
         assert!(names.contains(Path::new("loom-tui")), "{names:?}");

@@ -29,25 +29,6 @@ pub(super) fn describe(request: &Request) -> Option<String> {
     })
 }
 
-/// Whom a request touches; `None` for everybody.
-fn touches(request: &Request) -> Option<Member> {
-    match request {
-        Request::Cut(member)
-        | Request::HealLink(member)
-        | Request::Kill(member)
-        | Request::Stop(member)
-        | Request::Restart(member)
-        | Request::Suspend(member)
-        | Request::Resume(member)
-        | Request::SetLink(member, _) => Some(*member),
-        Request::HealAll
-        | Request::Run(_)
-        | Request::CancelRun
-        | Request::Retry
-        | Request::Follow(_) => None,
-    }
-}
-
 /// Keeps requests that touch the same member in the order they were asked for: a restart behind a
 /// kill must not overtake it.
 #[derive(Debug, Default)]
@@ -71,7 +52,7 @@ impl Lanes {
         }
         self.under_way += 1;
         let done = CancellationToken::new();
-        let touched: Vec<_> = match touches(&request) {
+        let touched: Vec<_> = match request.member() {
             Some(member) => vec![member],
             None => members.collect(),
         };

@@ -8,7 +8,7 @@ use crate::check::Finding;
 use crate::snapshot::Verdict;
 
 /// A run that one checker judged, for these reasons.
-pub(super) fn report(scenario: &str, verdict: Verdict, reasons: &[&str]) -> Report {
+pub(crate) fn report(scenario: &str, verdict: Verdict, reasons: &[&str]) -> Report {
     Report {
         scenario: scenario.to_owned(),
         about: "Something.".to_owned(),

@@ -139,7 +139,9 @@ impl Case<'_> {
     /// One line that says why.
     fn message(&self) -> String {
         match self {
-            Self::Played(report) if self.kind() == Kind::Skipped => {
+            Self::Played(report)
+                if self.kind() == Kind::Skipped && report.is_skipped().is_none() =>
+            {
                 format!("unknown: {}", report.headline())
             }
             Self::Played(report) => report.headline(),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::params::{Sets, check, declared, parse_set};
 use super::place::{Place, PlaceArgs};
 use super::runner::{Play, play};
+use super::settle::Patience;
 use super::story::{Lines, Listen};
 use super::{Scenario, catalogue, engine, find};
 use crate::cli::quantity;
@@ -268,6 +269,7 @@ impl RunArgs {
             story,
             cancel: cancel.clone(),
             converge_within: self.converge_within,
+            patience: Patience::default(),
         })
         .await;
         // Of an attached cluster, only the faults made here end.

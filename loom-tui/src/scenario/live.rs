@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use super::params::Sets;
 use super::runner::{Play, play};
+use super::settle::Patience;
 use super::story::Listen;
 use super::{catalogue, find};
 use crate::check::convergence::LIMIT_DEFAULT;
@@ -70,6 +71,7 @@ impl ScenarioRunner for LiveScenarios {
             story: Arc::new(Told(context.progress)),
             cancel: context.cancel,
             converge_within: LIMIT_DEFAULT,
+            patience: Patience::default(),
         })
         .await?;
         Ok(RunEnd {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::host::{Host, Parts};
 use super::params::Sets;
-use super::settle::Settled;
+use super::settle::{Patience, Settled};
 use super::story::Listen;
 use super::trouble::Ending;
 use super::witness::Witness;
@@ -50,6 +50,8 @@ pub struct Play<'a> {
     pub cancel: CancellationToken,
     /// How long agreement may take after each heal and start, and at the end.
     pub converge_within: Duration,
+    /// How long the cluster is waited for when the script has ended.
+    pub patience: Patience,
 }
 
 /// Plays it. The cluster is mended afterwards, and the report is in the folder.
@@ -111,16 +113,15 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
     play.story
         .note("mending, and waiting until the cluster is quiet");
     let mended = settle::mend(backend, &recorder).await;
-    let within = if play.cancel.is_cancelled() {
-        SETTLE_AFTER_CANCEL
-    } else {
-        settle::SETTLE_WITHIN
-    };
+    let mut patience = play.patience;
+    if play.cancel.is_cancelled() {
+        patience.within = SETTLE_AFTER_CANCEL;
+    }
     let broke = broke.or(mended.err());
     let judged_late = (&mark, play.converge_within);
     let mended_at = recorder.epoch().elapsed();
     let mut settled = match broke {
-        None => settle::await_quiet(probe, play.shared, within, judged_late).await,
+        None => settle::await_quiet(probe, play.shared, patience, judged_late).await,
         Some(_) => Settled::default(),
     };
     let is_quiet = settled.not_quiet.is_none();
@@ -133,7 +134,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
             play.story.note("poking every node with one write");
             before_poke = Some(settle::read_all(probe).await.0);
             settle::poke(probe, &recorder, &prefix).await;
-            let poked = settle::await_quiet(probe, play.shared, within, judged_late).await;
+            let poked = settle::await_quiet(probe, play.shared, patience, judged_late).await;
             settled.not_quiet = poked.not_quiet;
         }
         recoveries.push(Recovery {

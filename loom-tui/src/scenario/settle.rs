@@ -19,13 +19,28 @@ use crate::history::recorder::Asked;
 use crate::history::{Action, Recorder};
 use crate::probe::{Mark, Probe, Unseen};
 
-/// How long a healed cluster may take to agree.
-pub const SETTLE_WITHIN: Duration = Duration::from_secs(60);
-/// Unequal digests that do not move for this long will not move. A cut link takes 5 s to be
-/// noticed and 2 s to be dialled again.
-const STUCK_AFTER: Duration = Duration::from_secs(12);
-/// Equal digests that do not move for this long, with a write still unseen: it is lost.
-const LOST_AFTER: Duration = Duration::from_secs(2);
+/// How long a mended cluster is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Until it agrees.
+    pub within: Duration,
+    /// Unequal digests that do not move for this long will not move.
+    pub stuck_after: Duration,
+    /// Equal digests that do not move for this long, with a write still unseen: it is lost.
+    pub lost_after: Duration,
+}
+
+impl Default for Patience {
+    /// A cut link takes 5 s to be noticed and 2 s to be dialled again.
+    fn default() -> Self {
+        Self {
+            within: Duration::from_secs(60),
+            stuck_after: Duration::from_secs(12),
+            lost_after: Duration::from_secs(2),
+        }
+    }
+}
+
 /// How often nodes that agree and have not shown everything are asked for all they hold.
 const RELIST_EVERY: Duration = Duration::from_millis(500);
 /// How often digests are compared.
@@ -190,7 +205,7 @@ pub struct Settled {
 pub async fn await_quiet(
     probe: &Probe,
     shared: bool,
-    within: Duration,
+    patience: Patience,
     (mark, late_after): (&Mark, Duration),
 ) -> Settled {
     let mut late: Option<Vec<Unseen>> = None;
@@ -226,12 +241,12 @@ pub async fn await_quiet(
         if last.as_ref() != Some(&seen) && !of_others {
             moved = Instant::now();
         }
-        let patience = match &seen {
-            _ if equal => LOST_AFTER,
-            Ok(digests) if digests.wait_for_clocks() => within,
-            _ => STUCK_AFTER,
+        let still = match &seen {
+            _ if equal => patience.lost_after,
+            Ok(digests) if digests.wait_for_clocks() => patience.within,
+            _ => patience.stuck_after,
         };
-        if moved.elapsed() >= patience || begun.elapsed() >= within {
+        if moved.elapsed() >= still || begun.elapsed() >= patience.within {
             let mut why: Vec<String> = busy.iter().map(ToString::to_string).collect();
             match seen {
                 Ok(digests) if !equal => why.push(digests.difference()),

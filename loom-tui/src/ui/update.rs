@@ -283,22 +283,9 @@ fn on_confirm_key(app: &mut App, mut confirm: Confirm, key: Key, cmds: &mut Vec<
 
 /// Sends a request and remembers how to take it back.
 pub(super) fn ask(app: &mut App, request: Request, cmds: &mut Vec<Cmd>) {
-    let member = match &request {
-        Request::Cut(member)
-        | Request::HealLink(member)
-        | Request::Kill(member)
-        | Request::Stop(member)
-        | Request::Restart(member)
-        | Request::Suspend(member)
-        | Request::Resume(member)
-        | Request::SetLink(member, _) => Some(*member),
-        Request::HealAll
-        | Request::Run(_)
-        | Request::CancelRun
-        | Request::Retry
-        | Request::Follow(_) => None,
-    };
-    let row = member.and_then(|member| row_of(&app.newest, member));
+    let row = request
+        .member()
+        .and_then(|member| row_of(&app.newest, member));
     let (life, mut link) = row.map_or((Life::Dead, Link::default()), |row| {
         (row.status.life, row.status.link)
     });

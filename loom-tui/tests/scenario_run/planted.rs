@@ -29,18 +29,30 @@ fn acknowledged_and_not_kept_fails_the_run() {
 }
 
 #[test]
-fn a_node_that_ignores_others_fails_the_run() {
-    let scenario = ["high-volume", "--set", "within=1s"];
-    planted("drop-remote", &scenario, &["acked_lost", "replicas"]);
-}
-
-#[test]
-fn a_node_that_keeps_losers_fails_the_run() {
-    let scenario = ["concurrent-updates", "--set", "within=1s"];
-    planted("reverse-tie", &scenario, &["winner", "replicas"]);
-}
-
-#[test]
-fn a_record_nobody_wrote_fails_the_run() {
-    planted("invent", &["high-volume"], &["invented"]);
+fn the_selftest_says_which_checker_found_which_bug() {
+    let bench = Bench::new();
+    let bugs = [
+        "--bug",
+        "invent",
+        "--bug",
+        "stale-read",
+        "--bug",
+        "idle-cut",
+    ];
+    let args = [&["selftest", "--runs", "1", "--json"], &bugs[..]].concat();
+    let ran = bench.run(&args);
+    assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&told["planted"], &told["caught"]), (&3.into(), &3.into()));
+    assert_eq!(
+        (&told["clean_runs"], &told["false_alarms"]),
+        (&1.into(), &0.into())
+    );
+    let stale = &told["bugs"][1];
+    assert_eq!(stale["bug"], "stale-read");
+    assert_eq!(stale["checkers"][0]["checker"], "read_your_writes");
+    assert_eq!(stale["checkers"][0]["verdict"], "fail");
+    assert_eq!(told["bugs"][2]["checkers"][0]["verdict"], "unknown");
+    let kept = std::fs::read_to_string(bench.latest().join("selftest.json")).unwrap();
+    assert_eq!(kept, ran.stdout);
 }
