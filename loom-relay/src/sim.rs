@@ -88,8 +88,9 @@ pub trait Watch<M: Machine> {
         effects: &[Effect],
     ) -> Result<(), String>;
 
-    /// `member`, which does not run, is about to lose its disk; `disks` are everybody's.
-    fn wiped(&mut self, member: MemberId, disks: &[&Disk]);
+    /// `member`, which does not run, has lost its disk, or more of it than a store of the highest
+    /// durability ever does; `disks` are everybody's.
+    fn forgot(&mut self, member: MemberId, disks: &[&Disk]);
 
     /// The effects were carried out; `disk` is the member's. What it has told its clients is out.
     ///

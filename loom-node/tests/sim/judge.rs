@@ -11,6 +11,7 @@ use loom_relay::machine::Effect;
 use loom_relay::mesh::REMEMBERED_FOR;
 use loom_relay::model::{Cell, Change, PeerId, Stamp, Write};
 use loom_relay::sim::{Cells, Disk, Fed, MemberId, Watch};
+use loom_relay::store::Durability;
 use loom_relay::wire::{self, Body};
 
 use crate::cast::Player;
@@ -289,9 +290,15 @@ impl Watch<Player> for Judge {
         Ok(())
     }
 
-    fn wiped(&mut self, member: MemberId, disks: &[&Disk]) {
+    fn forgot(&mut self, member: MemberId, disks: &[&Disk]) {
         self.forgot = true;
-        self.ledger.excuse(member, disks);
+        self.members[member].held = disks[member].synced().clone();
+        let others = self.members.iter().zip(disks).enumerate();
+        // Such a member is going to store what it has acknowledged, or to forget it noticeably.
+        let promising =
+            others.filter(|(at, (_, disk))| *at != member && disk.durability() == Durability::None);
+        let in_memory: Vec<&Cells> = promising.map(|(_, (seen, _))| &seen.held).collect();
+        self.ledger.excuse(member, disks, &in_memory);
     }
 
     fn done(&mut self, member: MemberId, disk: &Disk) -> Checked {

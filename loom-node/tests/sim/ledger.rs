@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use loom_relay::model::{Cell, Field, Soul, Stamp};
 use loom_relay::sim::{Cells, Disk, MemberId};
+use loom_relay::store::Durability;
 
 pub(crate) type Key = (Soul, Field);
 
@@ -39,6 +40,8 @@ pub(crate) struct Ledger {
     pub(crate) acknowledged: u64,
     /// Promises that a wiped disk took with it.
     pub(crate) excused: u64,
+    /// Promises that were not to survive what a member of lesser durability did not.
+    pub(crate) waived: u64,
     /// What each process has written, by stamp.
     by_stamp: BTreeMap<(MemberId, u64), (u64, BTreeMap<Key, Rank>)>,
 }
@@ -96,7 +99,8 @@ impl Ledger {
             ));
         };
         let (key, rank) = (key.clone(), rank.clone());
-        if !holds(disk.synced(), &key, &rank) {
+        let is_stored = holds(disk.synced(), &key, &rank);
+        if !is_stored && disk.durability() != Durability::None {
             return Err(format!(
                 "acknowledged {key:?} {rank:?}, which is not on its disk: {:?}",
                 disk.synced().get(&key)
@@ -107,25 +111,28 @@ impl Ledger {
         Ok(())
     }
 
-    /// A disk is about to be wiped: what is on no other disk is excused.
-    pub(crate) fn excuse(&mut self, member: MemberId, disks: &[&Disk]) {
+    /// A member has lost its disk, or something of it that its durability does not cover: what is
+    /// on no disk now, and not in one of these memories, is excused.
+    pub(crate) fn excuse(&mut self, member: MemberId, disks: &[&Disk], in_memory: &[&Cells]) {
         // Nor can it know what it has issued.
         self.by_stamp.retain(|(by, _), _| *by != member);
-        let others = disks.iter().enumerate().filter(|(at, _)| *at != member);
-        let others: Vec<_> = others.map(|(_, disk)| disk).collect();
         let before = self.promised.len();
-        self.promised.retain(|promise| {
-            let mut others = others.iter();
-            others.any(|disk| {
+        self.promised.retain(|Promise { key, rank, .. }| {
+            let is_deferred = |disk: &Disk| {
                 let mut deferred = disk.deferred().iter();
-                holds(disk.synced(), &promise.key, &promise.rank)
-                    || deferred.any(|it| {
-                        (&it.soul, &it.field) == (&promise.key.0, &promise.key.1)
-                            && Rank(it.cell.clone()) >= promise.rank
-                    })
-            })
+                deferred.any(|it| {
+                    (&it.soul, &it.field) == (&key.0, &key.1) && Rank(it.cell.clone()) >= *rank
+                })
+            };
+            let mut disks = disks.iter();
+            disks.any(|disk| holds(disk.synced(), key, rank) || is_deferred(disk))
+                || in_memory.iter().any(|cells| holds(cells, key, rank))
         });
-        self.excused += (before - self.promised.len()) as u64;
+        let excused = (before - self.promised.len()) as u64;
+        match disks[member].durability() {
+            Durability::Sync => self.excused += excused,
+            Durability::Os | Durability::None => self.waived += excused,
+        }
     }
 
     /// Whether what all agree on is right: nothing invented, nothing promised lost, and if nobody

@@ -10,6 +10,7 @@ use loom_node::replica::Command;
 use loom_relay::clock::{Mono, Now};
 use loom_relay::mesh::LOOK_AGAIN;
 use loom_relay::sim::{Fault, Kinds, MemberId, Nemesis, Step, World};
+use loom_relay::store::Durability;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -26,6 +27,7 @@ pub(crate) struct Report {
     pub(crate) events: u64,
     pub(crate) acknowledged: u64,
     pub(crate) excused: u64,
+    pub(crate) waived: u64,
     pub(crate) struck: BTreeMap<Fault, u32>,
     /// From when nothing was broken and no write in anybody's future until all agreed.
     pub(crate) agreed_after: Duration,
@@ -111,6 +113,12 @@ impl Run {
             Some(Mutant::LyingDisk) => world.forget_every(10),
             _ => {}
         }
+        if rng.random_bool(0.3) {
+            for member in 0..members {
+                let all = [Durability::Sync, Durability::Os, Durability::None];
+                world.set_durability(member, all[rng.random_range(0..3)]);
+            }
+        }
         let kinds = Kinds::draw(&mut rng);
         let nemesis = Nemesis::new(kinds, rng.random());
         Self {
@@ -140,6 +148,7 @@ impl Run {
             events: self.world.trace().len(),
             acknowledged: judge.ledger.acknowledged,
             excused: judge.ledger.excused,
+            waived: judge.ledger.waived,
             struck: self.nemesis.struck().clone(),
             agreed_after,
         })

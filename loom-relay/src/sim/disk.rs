@@ -1,5 +1,6 @@
 //! A disk as a store has it: batches that wait share one commit, and what was not synced when the
-//! process dies may be there afterwards, or not, or in part.
+//! process dies may be there afterwards, or not, or in part. With a lesser durability so may be what
+//! was said to be stored.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use rand::rngs::SmallRng;
 use crate::graph::Held;
 use crate::machine::{Batch, Commit, Deferral};
 use crate::model::{Cell, Field, Soul, Stamp, Write};
+use crate::store::Durability;
 
 /// What a disk holds: the last write of each field.
 pub type Cells = BTreeMap<(Soul, Field), Cell>;
@@ -35,10 +37,12 @@ impl Default for Speed {
 /// One member's disk. It outlives the member's process.
 #[derive(Debug, Default)]
 pub struct Disk {
-    synced: Cells,
-    /// Synced too: what waits for the clock.
-    deferred: Vec<Write>,
-    lease: Option<Stamp>,
+    durability: Durability,
+    kept: Kept,
+    /// The part of it that survives everything; with a lesser durability there is more.
+    safe: Kept,
+    /// That, in order.
+    loose: Vec<Batch>,
     /// On their way to the disk; empty when it is idle.
     syncing: Vec<(Commit, Batch)>,
     /// Waiting for that.
@@ -49,18 +53,36 @@ pub struct Disk {
     commits: u64,
 }
 
+/// What a store has kept.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    cells: Cells,
+    /// What waits for the clock.
+    deferred: Vec<Write>,
+    lease: Option<Stamp>,
+}
+
 impl Disk {
-    /// What survives everything but a wipe.
+    /// What a process would find if it started now.
     pub fn synced(&self) -> &Cells {
-        &self.synced
+        &self.kept.cells
     }
 
-    /// What waits for the clock and survives as well.
+    /// What waits for the clock, and would be found as well.
     pub fn deferred(&self) -> &[Write] {
-        &self.deferred
+        &self.kept.deferred
     }
 
-    /// Whether everything submitted is synced.
+    /// What its member promises.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    pub(super) fn set_durability(&mut self, durability: Durability) {
+        self.durability = durability;
+    }
+
+    /// Whether everything submitted is kept.
     pub fn is_idle(&self) -> bool {
         self.syncing.is_empty() && self.waiting.is_empty()
     }
@@ -68,11 +90,11 @@ impl Disk {
     /// What a process finds when it starts.
     pub(super) fn load(&self) -> Held {
         let mut held = Held {
-            deferred: self.deferred.clone(),
-            lease: self.lease,
+            deferred: self.kept.deferred.clone(),
+            lease: self.kept.lease,
             ..Held::default()
         };
-        for ((soul, field), cell) in &self.synced {
+        for ((soul, field), cell) in &self.kept.cells {
             held.graph.load(Write {
                 soul: soul.clone(),
                 field: field.clone(),
@@ -92,10 +114,14 @@ impl Disk {
             return None;
         }
         self.syncing = std::mem::take(&mut self.waiting);
+        if self.durability != Durability::Sync && rng.random_bool(WRITTEN_BACK) {
+            self.safe = self.kept.clone();
+            self.loose.clear();
+        }
         Some(rng.random_range(self.speed.min..=self.speed.max))
     }
 
-    /// What was being stored is.
+    /// What was being stored is; the commit to report, unless that has been done.
     pub(super) fn finish(&mut self) -> Option<Commit> {
         let (last, _) = self.syncing.last()?;
         let last = *last;
@@ -105,13 +131,35 @@ impl Disk {
             self.syncing.clear();
         }
         self.keep();
-        Some(last)
+        (self.durability != Durability::None).then_some(last)
     }
 
-    /// The process died. What was being stored is or is not, or with `torn` the first part of it;
-    /// a batch is never torn itself, as stores promise.
-    pub(super) fn crash(&mut self, torn: bool, rng: &mut SmallRng) {
+    /// The process died, or with `power` its machine. What was being stored is or is not, or with
+    /// `torn` the first part of it; a batch is never torn itself, as stores promise. Whether
+    /// something was lost that clients may have been told is kept.
+    pub(super) fn crash(&mut self, power: bool, torn: bool, rng: &mut SmallRng) -> bool {
+        let is_at_risk = match self.durability {
+            Durability::Sync => false,
+            Durability::Os => power,
+            Durability::None => true,
+        };
+        // Its process may have told before.
+        let told = self.durability == Durability::None && !self.is_idle();
         self.waiting.clear();
+        if is_at_risk {
+            let loose = std::mem::take(&mut self.loose);
+            let survive = rng.random_range(0..=loose.len());
+            if survive < loose.len() {
+                self.syncing.clear();
+                self.kept = self.safe.clone();
+                for batch in loose.into_iter().take(survive) {
+                    self.kept.add(batch);
+                }
+                self.safe = self.kept.clone();
+                return true;
+            }
+            self.loose = loose;
+        }
         let kept = match self.syncing.len() {
             some if torn => rng.random_range(0..=some),
             all if rng.random_bool(0.5) => all,
@@ -119,32 +167,45 @@ impl Disk {
         };
         self.syncing.truncate(kept);
         self.keep();
+        told
     }
 
     pub(super) fn wipe(&mut self) {
-        self.synced.clear();
-        self.deferred.clear();
-        self.lease = None;
+        self.kept = Kept::default();
+        self.safe = Kept::default();
+        self.loose.clear();
     }
 
     fn keep(&mut self) {
         for (_, batch) in self.syncing.drain(..) {
-            let Batch {
-                changes,
-                deferrals,
-                lease,
-            } = batch;
-            self.lease = self.lease.max(lease);
-            for change in changes {
-                let Write { soul, field, cell } = change.write;
-                self.synced.insert((soul, field), cell);
+            if self.durability != Durability::Sync {
+                self.loose.push(batch.clone());
             }
-            for deferral in deferrals {
-                match deferral {
-                    Deferral::Waits(write) => self.deferred.push(write),
-                    Deferral::Over(write) => self.deferred.retain(|other| *other != write),
-                }
+            self.kept.add(batch);
+        }
+    }
+}
+
+impl Kept {
+    fn add(&mut self, batch: Batch) {
+        let Batch {
+            changes,
+            deferrals,
+            lease,
+        } = batch;
+        self.lease = self.lease.max(lease);
+        for change in changes {
+            let Write { soul, field, cell } = change.write;
+            self.cells.insert((soul, field), cell);
+        }
+        for deferral in deferrals {
+            match deferral {
+                Deferral::Waits(write) => self.deferred.push(write),
+                Deferral::Over(write) => self.deferred.retain(|other| *other != write),
             }
         }
     }
 }
+
+/// How often the system has written back what it was handed, at each commit.
+const WRITTEN_BACK: f64 = 0.1;

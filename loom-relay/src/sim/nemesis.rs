@@ -180,10 +180,13 @@ impl Nemesis {
             Fault::Reset => world.reset_link(link, watch),
             Fault::Crash | Fault::PowerLoss | Fault::Wipe => {
                 let torn = self.kinds.has(Fault::Torn) && self.rng.random_bool(0.5);
-                world.crash(member, fault == Fault::PowerLoss, torn);
+                let mut forgot = world.crash(member, fault == Fault::PowerLoss, torn);
                 if fault == Fault::Wipe {
-                    watch.wiped(member, &world.disks());
                     world.wipe(member);
+                    forgot = true;
+                }
+                if forgot {
+                    watch.forgot(member, &world.disks());
                 }
                 let down = self.between(20, 6_000);
                 self.end_with(Ending::Start(member), down, world);

@@ -17,6 +17,7 @@ use super::{Cast, Fed, LinkId, MemberId, Time, WallClock, Watch};
 use crate::clock::{Mono, Now};
 use crate::machine::{Effect, Input, Machine};
 use crate::model::PeerId;
+use crate::store::Durability;
 
 type CommandOf<C> = <<C as Cast>::Machine as Machine>::Command;
 
@@ -253,6 +254,11 @@ impl<C: Cast> World<C> {
         life.map(|life| &mut life.machine)
     }
 
+    /// What a member's store promises, from now on; the highest otherwise.
+    pub fn set_durability(&mut self, member: MemberId, durability: Durability) {
+        self.members[member].disk.set_durability(durability);
+    }
+
     /// Who starts members.
     pub fn cast(&self) -> &C {
         &self.cast
@@ -375,7 +381,8 @@ impl<C: Cast> World<C> {
                 self.trace.note(self.now, Note::Persist(member, commit));
                 self.members[member].disk.submit(commit, batch);
                 self.sync_disk(member);
-                if self.acks_early {
+                let durability = self.members[member].disk.durability();
+                if self.acks_early || durability == Durability::None {
                     waiting.push_back(Input::Committed(commit));
                 }
             }
@@ -400,8 +407,9 @@ impl<C: Cast> World<C> {
             life.synced = true;
             return;
         }
-        if let Some(commit) = it.disk.finish() {
-            self.sync_disk(member);
+        let stored = it.disk.finish();
+        self.sync_disk(member);
+        if let Some(commit) = stored {
             self.feed(member, Input::Committed(commit), watch);
         }
     }

@@ -49,19 +49,21 @@ impl<C: Cast> World<C> {
         self.set_alarm(member);
     }
 
-    /// A member's process dies. With `quiet` its machine lost power, so nobody is told.
-    pub(in super::super) fn crash(&mut self, member: MemberId, quiet: bool, torn: bool) {
+    /// A member's process dies. With `quiet` its machine lost power, so nobody is told. Whether it
+    /// has forgotten what it said it had stored.
+    pub(in super::super) fn crash(&mut self, member: MemberId, quiet: bool, torn: bool) -> bool {
         let it = &mut self.members[member];
         if it.life.take().is_none() {
-            return;
+            return false;
         }
-        it.disk.crash(torn, &mut self.rng);
+        let forgot = it.disk.crash(quiet, torn, &mut self.rng);
         for (number, side) in self.ends_of(member) {
             if let Some(peer) = self.end(number, side, !quiet) {
                 self.by_peer.remove(&peer);
             }
         }
         self.conns.retain(|_, conn| !conn.is_over());
+        forgot
     }
 
     /// Its disk is empty from now on. It must not be running.
