@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod engine;
 pub mod image;
 pub mod rootfs;
+mod tunnel;
 
 pub use endpoint::Endpoint;
 pub use engine::{Engine, Trouble};

@@ -15,6 +15,8 @@ pub struct Endpoint {
     pub url: String,
     /// What named it, for people: `DOCKER_HOST`, `context "desktop"`, `default`.
     pub named_by: String,
+    /// Whether the surroundings ask for TLS.
+    pub wants_tls: bool,
 }
 
 /// Why no engine can be named.
@@ -37,6 +39,8 @@ pub struct Surroundings {
     pub docker_context: Option<String>,
     /// `DOCKER_CONFIG`, or `.docker` in the home directory.
     pub config: Option<PathBuf>,
+    /// Whether `DOCKER_TLS_VERIFY` says anything.
+    pub tls_verify: bool,
     /// `XDG_RUNTIME_DIR`, where an engine without root has its socket.
     pub runtime: Option<PathBuf>,
 }
@@ -49,6 +53,7 @@ impl Surroundings {
         Self {
             docker_host: text("DOCKER_HOST"),
             docker_context: text("DOCKER_CONTEXT"),
+            tls_verify: text("DOCKER_TLS_VERIFY").is_some(),
             config: path("DOCKER_CONFIG").or_else(|| Some(path("HOME")?.join(".docker"))),
             runtime: path("XDG_RUNTIME_DIR"),
         }
@@ -63,7 +68,10 @@ impl Endpoint {
     /// [`NoEndpoint`] when a context is chosen that cannot be read.
     pub fn find(from: &Surroundings) -> Result<Self, NoEndpoint> {
         if let Some(url) = &from.docker_host {
-            return Ok(Self::new(url, "DOCKER_HOST"));
+            return Ok(Self {
+                wants_tls: from.tls_verify,
+                ..Self::new(url, "DOCKER_HOST")
+            });
         }
         if let Some(name) = chosen_context(from).filter(|name| name != "default") {
             let url = from.config.as_deref();
@@ -86,6 +94,7 @@ impl Endpoint {
         Self {
             url: url.trim().to_owned(),
             named_by: named_by.to_owned(),
+            wants_tls: false,
         }
     }
 

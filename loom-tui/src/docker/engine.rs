@@ -1,12 +1,14 @@
 //! One Docker engine, and sentences for why it cannot be used.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
 
 use super::endpoint::{Endpoint, NoEndpoint, Surroundings};
+use super::tunnel::Tunnel;
 use crate::cluster::RigError;
 
 /// For one request. A container's stop takes its grace period on top, which callers add.
@@ -25,6 +27,8 @@ pub struct Engine {
     pub version: String,
     /// The newest API it speaks, such as `1.41`.
     pub api: String,
+    /// Held for as long as anybody may talk to the engine through it.
+    _tunnel: Option<Arc<Tunnel>>,
 }
 
 /// Why an engine cannot be used, and the command that mends it.
@@ -47,6 +51,14 @@ pub enum Trouble {
         /// Where it is.
         endpoint: Endpoint,
         /// What the system says.
+        reason: String,
+    },
+    /// There is no way to its machine.
+    #[error("no way to the Docker engine at {endpoint}: {reason}")]
+    Unreachable {
+        /// Where it should be.
+        endpoint: Endpoint,
+        /// What ssh says.
         reason: String,
     },
     /// A kind of address this program cannot use.
@@ -72,8 +84,12 @@ impl Trouble {
                 "add yourself to its group (`sudo usermod -aG docker $USER`, then log in again), \
                  or leave out --backend docker: the local backend needs none"
             }
+            Self::Unreachable { .. } => {
+                "make `ssh HOST docker version` work without being asked for anything (a key in \
+                 ssh-agent, the host in ~/.ssh/known_hosts), then try again"
+            }
             Self::Unsupported { .. } => {
-                "use unix://, tcp:// or ssh:// in DOCKER_HOST, or leave out --backend docker"
+                "use unix://, tcp:// without TLS, or ssh:// in DOCKER_HOST, or leave out --backend docker"
             }
         }
     }
@@ -110,7 +126,16 @@ impl Engine {
     }
 
     async fn connect_within(endpoint: Endpoint, within: Duration) -> Result<Self, Trouble> {
-        let docker = open(&endpoint)?;
+        let tunnel = match endpoint.url.starts_with("ssh://") {
+            true => Some(Arc::new(Tunnel::open(&endpoint).await.map_err(
+                |reason| Trouble::Unreachable {
+                    endpoint: endpoint.clone(),
+                    reason,
+                },
+            )?)),
+            false => None,
+        };
+        let docker = open(&endpoint, tunnel.as_deref())?;
         let first = async {
             // An older engine refuses the newest version of the API; both sides' newest is taken.
             let docker = docker.negotiate_version().await?;
@@ -133,14 +158,23 @@ impl Engine {
             endpoint,
             version: version.version.unwrap_or_else(|| "?".to_owned()),
             api: version.api_version.unwrap_or_else(|| "?".to_owned()),
+            _tunnel: tunnel,
         })
     }
 }
 
-fn open(endpoint: &Endpoint) -> Result<Docker, Trouble> {
+fn open(endpoint: &Endpoint, tunnel: Option<&Tunnel>) -> Result<Docker, Trouble> {
     let version = bollard::API_DEFAULT_VERSION;
-    let url = &endpoint.url;
+    let tunnelled = tunnel.map(|tunnel| format!("unix://{}", tunnel.socket().display()));
+    let url = tunnelled.as_ref().unwrap_or(&endpoint.url);
     let opened = match url.split_once("://").map_or("", |(scheme, _)| scheme) {
+        "tcp" if endpoint.wants_tls => {
+            return Err(Trouble::Unsupported {
+                endpoint: endpoint.clone(),
+                reason: "DOCKER_TLS_VERIFY asks for TLS, which this program does not speak"
+                    .to_owned(),
+            });
+        }
         "unix" => Docker::connect_with_unix(url, ANSWER_WITHIN, version),
         "tcp" | "http" => Docker::connect_with_http(url, ANSWER_WITHIN, version),
         _ => {
