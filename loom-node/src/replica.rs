@@ -94,6 +94,18 @@ impl Acknowledge {
             Self::Canary(reply, stamp) => drop(reply.send(Ok(stamp))),
         }
     }
+
+    /// Says that it is not known whether what came true will last.
+    fn send_unsure(self, why: &Refused) {
+        let unsure = |outcome: Outcome| outcome.and(Err(why.clone()));
+        match self {
+            Self::One(reply, outcome) => drop(reply.send(unsure(outcome))),
+            Self::Many(reply, outcomes) => {
+                drop(reply.send(outcomes.into_iter().map(unsure).collect()));
+            }
+            Self::Canary(reply, _) => drop(reply.send(Err(why.clone()))),
+        }
+    }
 }
 
 impl Replica {
@@ -188,6 +200,7 @@ impl Replica {
             deferred: self.mesh.deferred(),
             unheld: self.unheld.values().sum(),
             unstamped: self.unstamped.len(),
+            stalled: self.mesh.stalled().cloned(),
             catch_up: self.catch_up(),
             commits_waiting: (self.issued.0 - self.durable.0) as usize,
             mesh: self.mesh.counters().entries(),
@@ -210,6 +223,15 @@ impl Replica {
         self.waiting
             .drain(..ready)
             .for_each(|(_, ready)| ready.send());
+    }
+
+    /// Nothing can be stored: those who wait for that are told, and need not wait longer.
+    fn on_stalled(&mut self, why: &Arc<str>) {
+        let unsure = Refused::Unsure(Arc::clone(why));
+        self.waiting
+            .drain(..)
+            .for_each(|(_, ready)| ready.send_unsure(&unsure));
+        self.refuse_unstamped(&Refused::Stalled(Arc::clone(why)));
     }
 
     /// Forgets own changes that another peer is known to hold by now.
@@ -256,6 +278,11 @@ impl Machine for Replica {
                 Input::Committed(commit)
             }
             Input::Oversized { peer } => Input::Oversized { peer },
+            Input::Stalled(why) => {
+                self.on_stalled(&why);
+                Input::Stalled(why)
+            }
+            Input::Resumed => Input::Resumed,
             Input::Deadline => Input::Deadline,
         };
         self.mesh.handle(input, now, effects);

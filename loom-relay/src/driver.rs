@@ -10,6 +10,9 @@
 //! * `Persist` goes to the store's thread at the end of the turn; `Committed` comes back when the
 //!   disk says so. While the store's queue is full nothing more is taken in: readers stop, TCP
 //!   pushes back.
+//! * A store that takes nothing for a while, as when its disk is full, is no end: the machine hears
+//!   `Stalled`, gives it nothing more, and hears `Resumed` when all is stored. One that failed for
+//!   good is.
 //! * `Hangup` sends what is queued, then closes.
 //!
 //! Every `PeerUp` is followed by exactly one `PeerDown`, and nothing is heard from a peer after it.

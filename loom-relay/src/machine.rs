@@ -3,6 +3,8 @@
 //! A [`Machine`] never reads a clock, a socket or a random device. The tokio driver
 //! ([`crate::driver`]) and the simulator feed it the same inputs and carry out the same effects.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::clock::{Mono, Now};
@@ -50,6 +52,11 @@ pub enum Input<C> {
     },
     /// Everything up to and including this commit is stored as durably as was asked for.
     Committed(Commit),
+    /// The store takes nothing at the moment, for this reason. What was given to it is kept and tried
+    /// again; until [`Input::Resumed`] it must be given nothing more.
+    Stalled(Arc<str>),
+    /// The store takes again what it is given, and has stored what it was given before.
+    Resumed,
     /// This process wants something.
     Command(C),
     /// The moment [`Machine::deadline`] named has come.
@@ -70,6 +77,8 @@ impl<C> Input<C> {
             Self::Heard { peer, frame } => Input::Heard { peer, frame },
             Self::Oversized { peer } => Input::Oversized { peer },
             Self::Committed(commit) => Input::Committed(commit),
+            Self::Stalled(why) => Input::Stalled(why),
+            Self::Resumed => Input::Resumed,
             Self::Deadline => Input::Deadline,
             Self::Command(command) => return Err(command),
         })

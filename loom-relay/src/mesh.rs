@@ -27,6 +27,7 @@ mod vet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -81,6 +82,8 @@ pub struct Mesh {
     pid: String,
     graph: Graph,
     clock: StateClock,
+    /// Why nothing can be stored at the moment, and so is merged.
+    stalled: Option<Arc<str>>,
     lease: Lease,
     ids: Ids,
     seen: Seen,
@@ -143,6 +146,7 @@ impl Mesh {
             pid: ids.text(),
             graph,
             clock,
+            stalled: None,
             lease: Lease::new(lease),
             ids,
             seen: Seen::new(REMEMBERED_MAX),
@@ -217,6 +221,11 @@ impl Mesh {
     /// to find.
     pub fn overrule(&mut self, write: Write) {
         self.graph.overrule(write);
+    }
+
+    /// Why nothing can be stored, and therefore nothing is merged, at the moment.
+    pub fn stalled(&self) -> Option<&Arc<str>> {
+        self.stalled.as_ref()
     }
 
     /// What is held.
@@ -374,6 +383,9 @@ impl Mesh {
     /// Merges what was deferred and is no longer in the future, and tells the links that were not
     /// there when it came; the others had it at once and decide for themselves.
     fn merge_due(&mut self, turn: &mut Turn<'_>) {
+        if self.stalled.is_some() {
+            return;
+        }
         let clock = self.clock.reading(turn.now.wall_ms);
         while let Some(waiting) = self.deferred.take_due(clock) {
             let before = turn.batch.changes.len();
@@ -420,6 +432,8 @@ impl Machine for Mesh {
                 }
             }
             Input::Committed(commit) => self.on_committed(commit, &mut turn),
+            Input::Stalled(why) => self.stalled = Some(why),
+            Input::Resumed => self.stalled = None,
             Input::Command(never) => match never {},
             Input::Deadline => self.on_deadline(&mut turn),
         }
@@ -432,7 +446,9 @@ impl Machine for Mesh {
 
     fn deadline(&self) -> Option<Mono> {
         let timer = self.timers.first().map(|(when, ..)| *when);
-        [timer, self.deferred.due(), self.lease.due()]
+        // Nothing is merged while nothing can be stored.
+        let deferred = self.deferred.due().filter(|_| self.stalled.is_none());
+        [timer, deferred, self.lease.due()]
             .into_iter()
             .flatten()
             .min()

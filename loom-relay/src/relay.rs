@@ -1,5 +1,7 @@
 //! The relay's machine: a mesh that answers for everybody, and tells how it is.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
 use crate::clock::{Mono, Now};
@@ -30,6 +32,8 @@ pub struct Status {
     pub fields: u64,
     /// Writes that wait for the clock.
     pub deferred: DeferredView,
+    /// Why nothing can be stored at the moment.
+    pub stalled: Option<Arc<str>>,
     /// Message ids remembered.
     pub remembered: usize,
     /// Every queue of the mesh.
@@ -59,6 +63,7 @@ impl Relay {
             souls: graph.soul_count(),
             fields: graph.len(),
             deferred: self.mesh.deferred(),
+            stalled: self.mesh.stalled().cloned(),
             remembered: self.mesh.remembered(),
             queues: self.mesh.queues(),
             links: self.mesh.links().collect(),

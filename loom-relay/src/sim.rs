@@ -59,6 +59,8 @@ pub enum Fed {
     Heard(PeerId, Bytes),
     /// Commits up to this one are stored, or said to be.
     Committed(Commit),
+    /// Its store takes nothing, or takes everything again.
+    Stalled(bool),
     /// The process wanted something.
     Command,
     /// Its deadline came.

@@ -5,6 +5,7 @@ mod marker;
 pub mod memory;
 mod read;
 mod row;
+mod space;
 pub mod thread;
 
 use std::fmt;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::graph::Held;
-use crate::machine::Batch;
+use crate::machine::{Batch, Deferral};
 use crate::metrics::Counter;
+use crate::model::{Change, Write};
 
 /// A place that keeps the winning write of every field, and what waits for the clock.
 ///
@@ -38,7 +40,8 @@ pub trait Store: Send + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the batch may not have been kept; the caller must not acknowledge it.
+    /// [`StoreError`] when the batch may not have been kept; the caller must not acknowledge it. If
+    /// the error is passing, it may be given again, with more.
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
 
     /// The process ends in order, and everything it issued is kept: nobody needs its lease any more.
@@ -108,6 +111,14 @@ impl fmt::Display for Durability {
     }
 }
 
+/// For whoever has to do something about a store that is stalled, for the reason it gives.
+pub fn stalled_sentence(why: &str) -> String {
+    format!(
+        "nothing can be stored ({why}): reads go on, writes are refused; free space or mend the \
+         disk, and it goes on by itself"
+    )
+}
+
 /// Why the store could not keep or read something.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}: {cause}")]
@@ -117,6 +128,10 @@ pub struct StoreError {
     /// What went wrong.
     #[source]
     pub cause: Box<dyn std::error::Error + Send + Sync>,
+    /// Whether the same may succeed later, as when a disk is full. Never after a failed fsync: the
+    /// kernel may have dropped the very pages that could not be written, and report success the
+    /// next time.
+    pub passing: bool,
 }
 
 impl StoreError {
@@ -128,10 +143,37 @@ impl StoreError {
         Self {
             doing: doing.into(),
             cause: cause.into(),
+            passing: false,
+        }
+    }
+
+    /// The same may succeed later.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        Self {
+            passing: true,
+            ..self
         }
     }
 
     fn thread_ended() -> Self {
         Self::new("storing", "the store's thread ended unexpectedly")
     }
+}
+
+/// About what a batch costs in memory.
+fn weight(batch: &Batch) -> usize {
+    let changes = batch.changes.iter().map(|Change { write, was, .. }| {
+        let was = was.as_ref().map_or(0, |was| was.value.json().len());
+        size_of::<Change>() + text_bytes(write) + was
+    });
+    let deferrals = batch.deferrals.iter().map(|deferral| {
+        let (Deferral::Waits(write) | Deferral::Over(write)) = deferral;
+        size_of::<Deferral>() + text_bytes(write)
+    });
+    changes.chain(deferrals).sum()
+}
+
+fn text_bytes(write: &Write) -> usize {
+    write.soul.len() + write.field.len() + write.cell.value.json().len()
 }

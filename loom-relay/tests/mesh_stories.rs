@@ -433,6 +433,50 @@ fn a_deferred_write_is_acknowledged_when_it_is_stored_and_survives_a_restart() {
 }
 
 #[test]
+fn a_relay_that_cannot_store_says_so_passes_on_and_takes_it_later() {
+    let mut net = Net::new([relay()]);
+    let [a, b] = [0; 2].map(|member| net.client(member));
+    net.heard(a);
+    net.heard(b);
+    let due = START_MS as f64 + 1_000.0;
+    net.say(a, put("p0", "s", "waits", due, "1"));
+    net.input(0, Input::Stalled("disk full".into()));
+    let past = START_MS as f64 - 1.0;
+    messages(&mut net, a);
+    messages(&mut net, b);
+    net.say(a, put("p1", "s", "f", past, "1"));
+    let told = messages(&mut net, a);
+    let error = told.iter().find(|message| message["@"] == "p1").unwrap();
+    assert!(
+        error["err"].as_str().unwrap().contains("disk full"),
+        "{error}"
+    );
+    assert!(error["ok"].is_null(), "{error}");
+    let passed_on = messages(&mut net, b);
+    assert!(
+        passed_on
+            .iter()
+            .any(|message| message["put"]["s"]["f"] == 1),
+        "{passed_on:?}"
+    );
+    // Its time has come, but it could not be stored that it is over.
+    net.pass(Duration::from_secs(2));
+    let mesh = &net.members[0].mesh;
+    assert_eq!(mesh.graph().len(), 0);
+    assert_eq!(mesh.counters().fields_unstored, 1);
+    assert_eq!(mesh.deferred().count, 1);
+    net.input(0, Input::Resumed);
+    net.say(a, put("p2", "s", "f", past, "1"));
+    let told = messages(&mut net, a);
+    assert!(
+        told.iter()
+            .any(|message| message["@"] == "p2" && message["ok"] == true),
+        "{told:?}"
+    );
+    assert_eq!(net.members[0].mesh.graph().len(), 2);
+}
+
+#[test]
 fn one_peer_cannot_fill_the_room_for_deferred_writes() {
     let mut net = Net::new([relay()]);
     let [a, b] = [0; 2].map(|member| net.client(member));

@@ -119,6 +119,16 @@ pub enum Refused {
         "nothing was written: {UNSTAMPED_MAX} writes wait for the disk already; try again in a moment"
     )]
     Busy,
+    /// The store takes nothing.
+    #[error(
+        "nothing was written, because nothing can be stored ({0}): free space or mend the disk, then try again"
+    )]
+    Stalled(Arc<str>),
+    /// It was written, and then could not be stored.
+    #[error(
+        "the write is in memory and is not stored yet ({0}): it will be when there is room, unless the node ends before that; read it back then"
+    )]
+    Unsure(Arc<str>),
     /// The result would not be a record.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -163,6 +173,8 @@ pub struct Status {
     pub unheld: usize,
     /// Writes that wait until they may be stamped.
     pub unstamped: usize,
+    /// Why nothing can be stored at the moment.
+    pub stalled: Option<Arc<str>>,
     /// How far reconciliation is, on the link that is furthest behind.
     pub catch_up: SyncView,
     /// Commits not yet durable.

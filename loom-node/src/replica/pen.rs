@@ -16,7 +16,9 @@ pub(super) const UNSTAMPED_MAX: usize = 1024;
 impl Replica {
     /// Takes a command that writes, now or in its turn.
     pub(super) fn on_writing(&mut self, command: Command, now: Now, effects: &mut Vec<Effect>) {
-        if self.unstamped.is_empty() && self.may_stamp(&command, now, effects) {
+        if let Some(why) = self.mesh.stalled() {
+            refuse(command, &Refused::Stalled(why.clone()));
+        } else if self.unstamped.is_empty() && self.may_stamp(&command, now, effects) {
             self.on_stamped(command, now, effects);
         } else if self.unstamped.len() < UNSTAMPED_MAX {
             self.unstamped.push_back(command);
@@ -34,6 +36,11 @@ impl Replica {
             }
             self.on_stamped(command, now, effects);
         }
+    }
+
+    pub(super) fn refuse_unstamped(&mut self, why: &Refused) {
+        let waiting = self.unstamped.drain(..);
+        waiting.for_each(|command| refuse(command, why));
     }
 
     fn may_stamp(&mut self, command: &Command, now: Now, effects: &mut Vec<Effect>) -> bool {

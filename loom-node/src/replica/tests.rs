@@ -159,6 +159,44 @@ fn a_record_made_and_deleted_while_a_node_was_away_is_told_as_deleted_there() {
 }
 
 #[test]
+fn while_nothing_can_be_stored_writes_are_refused_reads_go_on_and_what_was_missed_comes_after() {
+    let mut cluster = Cluster::new(2);
+    cluster.put(0, Table::Nodes, node("before", 1));
+    cluster.disk = Some(Vec::new());
+    let mut waiting = cluster.send(0, |reply| {
+        Command::Write(put(Table::Nodes, node("waiting", 1)), reply)
+    });
+    let stalled = Input::Stalled("disk full".into());
+    cluster.run(VecDeque::from([(Some(0), stalled)]));
+    let unsure = waiting.try_recv().unwrap();
+    assert!(matches!(unsure, Err(Refused::Unsure(_))), "{unsure:?}");
+    let refused = cluster.wish(0, put(Table::Nodes, node("refused", 1)));
+    assert!(matches!(refused, Err(Refused::Stalled(_))), "{refused:?}");
+    let canary = cluster.ask(0, |reply| Command::Canary("c".into(), reply));
+    assert!(matches!(canary, Err(Refused::Stalled(_))), "{canary:?}");
+    assert_eq!(cluster.status(0).stalled.as_deref(), Some("disk full"));
+    assert!(cluster.get(0, "before").is_some() && cluster.get(0, "refused").is_none());
+
+    // Another node's write is not taken in, and comes when roots are compared.
+    let stored = cluster.disk.take().unwrap();
+    cluster.put(1, Table::Nodes, node("missed", 1));
+    assert!(cluster.get(0, "missed").is_none());
+    let inputs = stored
+        .into_iter()
+        .map(|commit| (Some(0), Input::Committed(commit)));
+    let mut inputs: VecDeque<_> = inputs.collect();
+    inputs.push_front((Some(0), Input::Resumed));
+    cluster.run(inputs);
+    for _ in 0..10 {
+        cluster.pass(5_000);
+        cluster.run(VecDeque::from([(Some(0), Input::Deadline)]));
+    }
+    assert!(cluster.get(0, "missed").is_some());
+    cluster.put(0, Table::Nodes, node("after", 1));
+    assert!(cluster.agree());
+}
+
+#[test]
 fn a_refused_wish_changes_nothing_and_waits_for_nothing() {
     let mut cluster = Cluster::new(1);
     cluster.put(0, Table::Nodes, node("a", 1));

@@ -115,6 +115,10 @@ impl From<Refused> for ApiError {
             Refused::Missing { .. } => Self::new(StatusCode::NOT_FOUND, "not_found", error),
             Refused::Invalid(invalid) => invalid.into(),
             Refused::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error),
+            Refused::Stalled(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stalled", error),
+            Refused::Unsure(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", error)
+            }
             Refused::Unwritable(_) => Self::bad_request("unwritable", error),
         }
     }

@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use loom_relay::mesh::SyncView;
 use loom_relay::metrics::{self, Exposition};
+use loom_relay::store::stalled_sentence;
 use serde_json::{Value as Json, json};
 
 use super::app::App;
@@ -45,6 +46,9 @@ pub(super) async fn health(State(app): State<App>) -> Result<Response, ApiError>
         problems.push(format!(
             "no relay answers (trying {peers}): writes wait here until one does"
         ));
+    }
+    if let Some(why) = &status.stalled {
+        problems.push(stalled_sentence(why));
     }
     if let Some(earliest) = status.deferred.earliest {
         let count = status.deferred.count;
@@ -217,6 +221,11 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, ApiError
         "writes_unstamped",
         "Writes of clients that wait until they may be stamped.",
         status.unstamped,
+    );
+    gauge(
+        "store_stalled",
+        "1 while nothing can be stored.",
+        usize::from(status.stalled.is_some()),
     );
     gauge(
         "feed_readers",

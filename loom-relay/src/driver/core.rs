@@ -15,8 +15,8 @@ use super::link::Link;
 use crate::clock::{Mono, Now};
 use crate::machine::{Commit, Effect, Input, Machine};
 use crate::model::PeerId;
-use crate::store::thread::StoreThread;
-use crate::store::{Durability, Store};
+use crate::store::thread::{Progressed, StoreThread};
+use crate::store::{Durability, Store, StoreError};
 
 /// What the driver's task owns.
 pub(super) struct Core<M: Machine> {
@@ -26,6 +26,8 @@ pub(super) struct Core<M: Machine> {
     held: VecDeque<Event>,
     opening: Links,
     store: Option<StoreThread>,
+    /// Why nothing is stored at the moment.
+    stalled: Option<Arc<StoreError>>,
     started: Instant,
     effects: Vec<Effect>,
     /// Inputs that effects gave rise to.
@@ -50,6 +52,7 @@ impl<M: Machine> Core<M> {
             held: VecDeque::new(),
             opening,
             store,
+            stalled: None,
             started: Instant::now(),
             effects: Vec::new(),
             waiting: VecDeque::new(),
@@ -78,7 +81,9 @@ impl<M: Machine> Core<M> {
         tokio::pin!(alarm);
         let mut set_for = None;
         loop {
-            let open = self.store.as_ref().is_none_or(|store| !store.is_full());
+            // While it stores nothing the machine gives it nothing either, and reads go on.
+            let is_full = self.store.as_ref().is_some_and(StoreThread::is_full);
+            let open = !is_full || self.stalled.is_some();
             let due = self.due();
             if due != set_for {
                 set_for = due;
@@ -89,7 +94,7 @@ impl<M: Machine> Core<M> {
             tokio::select! {
                 () = stopping.cancelled() => break,
                 progress = next_progress(self.store.as_mut()) => {
-                    self.feed(Input::Committed(progress?));
+                    self.on_progress(progress?);
                 }
                 () = std::future::ready(()), if open && !self.held.is_empty() => {
                     let turn = self.held.len().min(TURN_LEN_MAX);
@@ -125,8 +130,12 @@ impl<M: Machine> Core<M> {
             self.end_turn();
         }
         while self.store.as_ref().is_some_and(StoreThread::is_behind) {
-            let durable = next_progress(self.store.as_mut()).await?;
-            self.feed(Input::Committed(durable));
+            // Nothing of it was acknowledged, and nobody can say how long it would take.
+            if let Some(stalled) = self.stalled.take() {
+                return Err(DriverError::Store(stalled));
+            }
+            let progress = next_progress(self.store.as_mut()).await?;
+            self.on_progress(progress);
             self.end_turn();
         }
         if let Some(store) = self.store.take() {
@@ -139,6 +148,21 @@ impl<M: Machine> Core<M> {
         self.machine
             .deadline()
             .and_then(|deadline| self.started.checked_add(deadline.0))
+    }
+
+    fn on_progress(&mut self, progress: Progressed) {
+        match progress {
+            Progressed::Stored(commit) => self.feed(Input::Committed(commit)),
+            Progressed::Stalled(why) => {
+                let sentence = why.to_string().into();
+                self.stalled = Some(why);
+                self.feed(Input::Stalled(sentence));
+            }
+            Progressed::Resumed => {
+                self.stalled = None;
+                self.feed(Input::Resumed);
+            }
+        }
     }
 
     fn on_event(&mut self, event: Event) {
@@ -276,8 +300,8 @@ impl<M: Machine> Core<M> {
     }
 }
 
-/// The next commit that became durable; never, without a store.
-async fn next_progress(store: Option<&mut StoreThread>) -> Result<Commit, DriverError> {
+/// What the store has to tell next; never anything, without one.
+async fn next_progress(store: Option<&mut StoreThread>) -> Result<Progressed, DriverError> {
     match store {
         Some(store) => store.progress().await.map_err(DriverError::Store),
         None => std::future::pending().await,

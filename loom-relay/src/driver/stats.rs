@@ -122,6 +122,11 @@ impl Stats {
             &self.store.batches,
         );
         counter("store_changes", "Changes stored.", &self.store.changes);
+        counter(
+            "store_failures",
+            "Commits that failed and were tried again.",
+            &self.store.failures,
+        );
         to.counter_seconds(
             &format!("{prefix}_store_commit_seconds_total"),
             "Time spent in commits of the store.",

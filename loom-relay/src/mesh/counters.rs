@@ -50,6 +50,8 @@ counters! {
     fields_deferred,
     /// Fields refused because too many are deferred already.
     fields_not_deferred,
+    /// Fields heard and not taken in because nothing could be stored.
+    fields_unstored,
     /// Signatures and other claims of souls checked.
     signatures_checked,
     /// Fields refused because their soul does not allow them: unsigned, or not signed by its key.

@@ -43,6 +43,11 @@ impl Mesh {
             return;
         };
         link.sync.timer = None;
+        if self.stalled.is_some() {
+            // Whatever was found missing could not be kept.
+            self.set_sync_timer(peer, turn.now.mono.after(COMPARE_EVERY));
+            return;
+        }
         match link.sync.look(turn.now.mono, link.heard) {
             None => self.start_sync(peer, turn),
             Some(Overdue::NotYet(due)) => self.set_sync_timer(peer, due),

@@ -103,6 +103,18 @@ impl Mesh {
                 return;
             }
         }
+        if let Some(why) = &self.stalled {
+            let reason = format!("not stored, send it again later: {why}");
+            self.counters.fields_unstored += vetting.passed.len() as u64;
+            // Others may be able to keep it.
+            if !put.here_only && !vetting.reduced {
+                self.flood(from, &put.frame, |_| true, turn);
+            }
+            if wants_ack {
+                self.send_refusal(from, &put.id, &reason, turn);
+            }
+            return;
+        }
         if !self.can_defer(from, &vetting.passed, turn) {
             let reason = "too many writes from the future wait already; is your clock ahead?";
             self.send_refusal(from, &put.id, reason, turn);
@@ -241,6 +253,11 @@ impl Mesh {
 
     /// Decides about one write and keeps track of what came of it.
     pub(super) fn merge(&mut self, write: Vetted, from: Option<PeerId>, turn: &mut Turn<'_>) {
+        if self.stalled.is_some() {
+            // It comes again when roots are compared.
+            self.counters.fields_unstored += 1;
+            return;
+        }
         let clock = self.clock.reading(turn.now.wall_ms);
         match self.graph.merge(write.into_write(), clock, from) {
             Merged::Taken(change) => {

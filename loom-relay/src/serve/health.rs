@@ -13,10 +13,15 @@ use crate::driver;
 use crate::machine::Side;
 use crate::mesh;
 use crate::model::Stamp;
+use crate::relay::Status;
+use crate::store::stalled_sentence;
 
 #[derive(Debug, Serialize)]
 struct Health {
+    /// `healthy`, or `stalled` while nothing can be stored.
     status: &'static str,
+    /// What is wrong and what to do about it, in sentences.
+    problems: Vec<String>,
     /// Links open now.
     peers: usize,
     souls: usize,
@@ -108,7 +113,11 @@ pub(super) async fn show(State(app): State<App>) -> Result<Response, Unavailable
         .map(|link| Link::new(link, known.get(&link.peer).copied()))
         .collect();
     Ok(Json(Health {
-        status: "healthy",
+        status: match &status.stalled {
+            None => "healthy",
+            Some(_) => "stalled",
+        },
+        problems: problems(&status),
         peers: links.len(),
         souls: status.souls,
         fields: status.fields,
@@ -123,6 +132,11 @@ pub(super) async fn show(State(app): State<App>) -> Result<Response, Unavailable
         links,
     })
     .into_response())
+}
+
+fn problems(status: &Status) -> Vec<String> {
+    let stalled = status.stalled.iter();
+    stalled.map(|why| stalled_sentence(why)).collect()
 }
 
 impl Link {

@@ -54,6 +54,11 @@ async fn show_relay(app: &App, page: &mut Exposition) -> Result<(), Unavailable>
         status.deferred.count as f64,
     );
     gauge(
+        "store_stalled",
+        "1 while nothing can be stored.",
+        f64::from(u8::from(status.stalled.is_some())),
+    );
+    gauge(
         "remembered_ids",
         "Message ids remembered to drop repeats.",
         status.remembered as f64,

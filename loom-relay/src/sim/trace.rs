@@ -36,6 +36,7 @@ pub(super) enum Note {
     Command(MemberId),
     Persist(MemberId, Commit),
     Committed(MemberId, Commit),
+    Stalled(MemberId, bool),
     Said(String),
 }
 
@@ -91,6 +92,7 @@ impl fmt::Display for Note {
             Self::Deadline(member) => write!(f, "#{member} deadline"),
             Self::Command(member) => write!(f, "#{member} command"),
             Self::Persist(member, commit) => write!(f, "#{member} persist {}", commit.0),
+            Self::Stalled(member, stalled) => write!(f, "#{member} stalled: {stalled}"),
             Self::Committed(member, commit) => write!(f, "#{member} committed {}", commit.0),
             Self::Said(text) => f.write_str(text),
         }

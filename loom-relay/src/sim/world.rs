@@ -456,6 +456,8 @@ fn fed<C>(input: &Input<C>) -> Fed {
         // Nothing here makes frames of that size.
         Input::Oversized { peer } => Fed::Heard(*peer, bytes::Bytes::new()),
         Input::Committed(commit) => Fed::Committed(*commit),
+        Input::Stalled(_) => Fed::Stalled(true),
+        Input::Resumed => Fed::Stalled(false),
         Input::Command(_) => Fed::Command,
         Input::Deadline => Fed::Deadline,
     }
@@ -467,6 +469,7 @@ fn note(member: MemberId, fed: &Fed) -> Note {
         Fed::Down(peer) => Note::Down(member, *peer),
         Fed::Heard(peer, frame) => Note::Heard(member, *peer, frame.clone()),
         Fed::Committed(commit) => Note::Committed(member, *commit),
+        Fed::Stalled(stalled) => Note::Stalled(member, *stalled),
         Fed::Command => Note::Command(member),
         Fed::Deadline => Note::Deadline(member),
     }

@@ -13,57 +13,46 @@
 //!
 //! The one door is [`DiskStore::open`].
 
+mod open;
+
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
+use fjall::{PersistMode, Slice};
 
 use super::marker::Marker;
-use super::{Durability, Reading, Store, StoreError, read, row};
+use super::{Durability, Reading, Store, StoreError, read, row, space, weight};
 use crate::graph::Held;
 use crate::machine::{Batch, Deferral};
 use crate::model::{Change, Stamp};
 
+use self::open::{COMMITS, Opened, Prepare, Unusable, prepare};
+
 /// Keeps every field in a database of its own directory.
 pub struct DiskStore {
     directory: PathBuf,
-    database: Database,
-    fields: Keyspace,
-    deferred: Keyspace,
-    meta: Keyspace,
+    /// Closed after a failed write: the database takes nothing more then until it is opened afresh.
+    opened: Option<Opened>,
     durability: Durability,
+    /// Room that is left on the disk.
+    spare_bytes: u64,
+    /// Whether the disk was full since the last commit.
+    was_full: bool,
+    /// How many commits were carried out.
     commits: u64,
     marker: Marker,
     reading: Arc<Reading>,
 }
 
-/// Why a data directory cannot be used.
+/// Why the process has to end.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
-    #[error(
-        "another process is using it; stop that one, or give this one a directory of its own \
-         (--data-dir)"
-    )]
-    Locked,
-    #[error("there are files in it but no Loom store; use an empty or new directory (--data-dir)")]
-    Foreign,
-    #[error(
-        "its marker file is gone although the store is not empty; put {0} back, or move the \
-         directory away to start empty"
-    )]
-    MarkerGone(&'static str),
-    #[error(
-        "{expected} commits were stored but only {found} can be read: part of it is missing or \
-         damaged; restore a copy, or move the directory away to start empty and fetch the rest \
-         from the peers"
-    )]
-    Lost { expected: u64, found: u64 },
-    #[error("{0}; restore a copy, or move the directory away to start empty")]
-    Damaged(String),
-}
+#[error(
+    "the disk failed at fsync ({0}): the system may have dropped what could not be written, and \
+     would not say so a second time; what was acknowledged before is on disk: check the disk, then \
+     start again"
+)]
+struct Unsynced(fjall::Error);
 
 impl DiskStore {
     /// Opens the store in `directory`, creating it if it is empty or missing.
@@ -83,31 +72,8 @@ impl DiskStore {
             Prepare::Unusable(cause) => refuse(cause),
             Prepare::Io(doing, cause) => StoreError::new(doing, cause),
         })?;
-        let damaged = |cause: fjall::Error| {
-            refuse(match cause {
-                fjall::Error::Locked => Unusable::Locked,
-                other => Unusable::Damaged(format!("the database cannot be opened ({other})")),
-            })
-        };
-        let database = Database::builder(directory.join(DATABASE))
-            // The whole graph lives in memory already; the database is read once, at start.
-            .cache_size(CACHE_BYTES)
-            .max_cached_files(Some(FILES_MAX))
-            .worker_threads(1)
-            .max_journaling_size(JOURNAL_BYTES)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(damaged)?;
-        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let fields = database.keyspace("fields", options).map_err(damaged)?;
-        let deferred = database.keyspace("deferred", options).map_err(damaged)?;
-        let meta = database.keyspace("meta", options).map_err(damaged)?;
-        let commits = match meta.get(COMMITS).map_err(damaged)? {
-            Some(bytes) => <[u8; 8]>::try_from(&*bytes)
-                .map(u64::from_be_bytes)
-                .map_err(|_| refuse(Unusable::Damaged("its commit count is garbled".into())))?,
-            None => 0,
-        };
+        let opened = Opened::open(directory).map_err(refuse)?;
+        let commits = opened.commits;
         let marker = match marker {
             Some(marker) if commits < marker.commits_min => {
                 return Err(refuse(Unusable::Lost {
@@ -126,22 +92,134 @@ impl DiskStore {
         };
         Ok(Self {
             directory: directory.to_owned(),
-            database,
-            fields,
-            deferred,
-            meta,
+            opened: Some(opened),
             durability,
+            spare_bytes: space::SPARE_BYTES,
+            was_full: false,
             commits,
             marker,
             reading: Arc::default(),
         })
     }
 
+    /// Writes until less than this is free on the disk. The default is what the database needs for
+    /// itself, so that a write seldom breaks off in the middle.
+    #[must_use]
+    pub fn sparing(mut self, spare_bytes: u64) -> Self {
+        self.spare_bytes = spare_bytes;
+        self
+    }
+
     /// Raises the number of commits without which the store refuses to open, once they are on disk.
     fn promise(&mut self) -> Result<(), StoreError> {
-        self.persist(PersistMode::SyncAll)?;
-        self.marker.commits_min = self.commits;
-        self.marker.write(&self.directory)
+        let opened = self.opened()?;
+        let synced = opened.database.persist(PersistMode::SyncAll);
+        synced.map_err(|cause| self.unsynced(cause))?;
+        let marker = Marker {
+            commits_min: self.commits,
+        };
+        // Written afresh as a whole whenever it is tried again.
+        marker.write(&self.directory).map_err(StoreError::passing)?;
+        self.marker = marker;
+        Ok(())
+    }
+
+    fn opened(&self) -> Result<&Opened, StoreError> {
+        let closed = "it was closed after a failed write";
+        let opened = self.opened.as_ref();
+        opened.ok_or_else(|| self.failed("using", closed).passing())
+    }
+
+    /// Opens the database if it was closed after a failed write.
+    fn reopen(&mut self) -> Result<(), StoreError> {
+        if self.opened.is_some() {
+            return Ok(());
+        }
+        let opened = Opened::open(&self.directory).map_err(|cause| {
+            let passing = matches!(cause, Unusable::Io(_));
+            let error = self.failed("opening afresh", cause);
+            StoreError { passing, ..error }
+        })?;
+        if opened.commits < self.commits {
+            let lost = Unusable::Lost {
+                expected: self.commits,
+                found: opened.commits,
+            };
+            return Err(self.failed("opening afresh", lost));
+        }
+        self.commits = opened.commits;
+        self.opened = Some(opened);
+        Ok(())
+    }
+
+    /// Hands the entries of a batch to the operating system, and no further.
+    fn hand_over(&self, batch: &Batch, commits: u64) -> fjall::Result<()> {
+        let Some(Opened {
+            database,
+            fields: in_fields,
+            deferred: in_deferred,
+            meta: in_meta,
+            ..
+        }) = &self.opened
+        else {
+            return Err(fjall::Error::Poisoned);
+        };
+        // Within one batch of the database all entries are equally old, so which of two writes to
+        // one key wins would be chance: only the last goes in.
+        let fields: BTreeMap<_, _> = batch
+            .changes
+            .iter()
+            .map(|Change { write, .. }| ((&write.soul, &write.field), &write.cell))
+            .collect();
+        let deferrals = batch.deferrals.iter().map(|deferral| match deferral {
+            Deferral::Waits(write) => {
+                let (key, value) = row::encode_deferred(write);
+                (key, Some(value))
+            }
+            Deferral::Over(write) => (row::encode_deferred(write).0, None),
+        });
+        let deferrals: BTreeMap<_, _> = deferrals.collect();
+        let mut entries = database.batch();
+        for ((soul, field), cell) in fields {
+            let (key, value) = row::encode(soul, field, cell);
+            entries.insert(in_fields, key, value);
+        }
+        for (key, value) in deferrals {
+            match value {
+                Some(value) => entries.insert(in_deferred, key, value),
+                None => entries.remove(in_deferred, key),
+            }
+        }
+        if let Some(lease) = batch.lease {
+            entries.insert(in_meta, LEASE, lease.ms().to_be_bytes());
+        }
+        entries.insert(in_meta, COMMITS, commits.to_be_bytes());
+        entries.commit()?;
+        match self.durability {
+            Durability::None => Ok(()),
+            Durability::Os | Durability::Sync => database.persist(PersistMode::Buffer),
+        }
+    }
+
+    /// A write failed. The database takes nothing more, and what it has of the batch is unknown; it
+    /// is opened afresh with the next try, which writes the whole batch again.
+    fn unwritten(&mut self, cause: fjall::Error) -> StoreError {
+        self.opened = None;
+        self.was_full |= matches!(
+            space::check(&self.directory, space::SPARE_BYTES),
+            Ok(Err(_))
+        );
+        match cause {
+            fjall::Error::Io(cause) => self.failed("writing to", cause).passing(),
+            // Its own thread has failed: for lack of room, or for all that is known at an fsync.
+            other if self.was_full => self.failed("writing to", other).passing(),
+            other => self.failed("writing to", other),
+        }
+    }
+
+    /// An fsync failed.
+    fn unsynced(&self, cause: fjall::Error) -> StoreError {
+        self.failed("writing to", Unsynced(cause))
     }
 
     fn read(&self, entry: fjall::Guard) -> Result<(Slice, Slice), StoreError> {
@@ -151,7 +229,7 @@ impl DiskStore {
     }
 
     fn lease(&self) -> Result<Option<Stamp>, StoreError> {
-        let lease = self.meta.get(LEASE);
+        let lease = self.opened()?.meta.get(LEASE);
         let Some(bytes) = lease.map_err(|cause| self.failed("reading", cause))? else {
             return Ok(None);
         };
@@ -168,12 +246,6 @@ impl DiskStore {
         self.failed("reading", Unusable::Damaged(damage))
     }
 
-    fn persist(&self, mode: PersistMode) -> Result<(), StoreError> {
-        self.database
-            .persist(mode)
-            .map_err(|cause| self.failed("writing to", cause))
-    }
-
     fn failed(
         &self,
         doing: &str,
@@ -188,11 +260,11 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn load(&mut self) -> Result<Held, StoreError> {
-        let rows = self.fields.iter().map(|entry| self.read(entry));
+        let rows = self.opened()?.fields.iter().map(|entry| self.read(entry));
         let graph = read::fields(rows, |key| self.garbled("field", key))?;
         let mut held = Held::from(graph);
         held.lease = self.lease()?;
-        for entry in self.deferred.iter() {
+        for entry in self.opened()?.deferred.iter() {
             let (key, value) = self.read(entry)?;
             let write = row::decode_deferred(&key, &value)
                 .ok_or_else(|| self.garbled("deferred write", &key))?;
@@ -206,45 +278,24 @@ impl Store for DiskStore {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
-        // Within one batch of the database all entries are equally old, so which of two writes to
-        // one key wins would be chance: only the last goes in.
-        let fields: BTreeMap<_, _> = batch
-            .changes
-            .iter()
-            .map(|Change { write, .. }| ((&write.soul, &write.field), &write.cell))
-            .collect();
-        let deferrals = batch.deferrals.iter().map(|deferral| match deferral {
-            Deferral::Waits(write) => {
-                let (key, value) = row::encode_deferred(write);
-                (key, Some(value))
-            }
-            Deferral::Over(write) => (row::encode_deferred(write).0, None),
-        });
-        let deferrals: BTreeMap<_, _> = deferrals.collect();
-        let mut entries = self.database.batch().durability(match self.durability {
-            Durability::Sync => Some(PersistMode::SyncAll),
-            Durability::Os => Some(PersistMode::Buffer),
-            Durability::None => None,
-        });
-        for ((soul, field), cell) in fields {
-            let (key, value) = row::encode(soul, field, cell);
-            entries.insert(&self.fields, key, value);
+        let needed = self.spare_bytes.saturating_add(weight(batch) as u64);
+        let room = space::check(&self.directory, needed);
+        let room = room.map_err(|cause| self.failed("looking at the disk of", cause).passing())?;
+        if let Err(full) = room {
+            self.was_full = true;
+            return Err(self.failed("writing to", full).passing());
         }
-        for (key, value) in deferrals {
-            match value {
-                Some(value) => entries.insert(&self.deferred, key, value),
-                None => entries.remove(&self.deferred, key),
-            }
-        }
-        if let Some(lease) = batch.lease {
-            entries.insert(&self.meta, LEASE, lease.ms().to_be_bytes());
-        }
+        self.reopen()?;
         let commits = self.commits + 1;
-        entries.insert(&self.meta, COMMITS, commits.to_be_bytes());
-        entries
-            .commit()
-            .map_err(|cause| self.failed("writing to", cause))?;
+        self.hand_over(batch, commits)
+            .map_err(|cause| self.unwritten(cause))?;
+        if self.durability == Durability::Sync {
+            // Nothing is left to write, so only the fsync itself can fail.
+            let synced = self.opened()?.database.persist(PersistMode::SyncAll);
+            synced.map_err(|cause| self.unsynced(cause))?;
+        }
         self.commits = commits;
+        self.was_full = false;
         // From the first commit on, finding nothing means having lost something.
         if self.marker.commits_min == 0 {
             self.promise()?;
@@ -254,9 +305,11 @@ impl Store for DiskStore {
 
     fn release(&mut self) -> Result<(), StoreError> {
         if self.lease()?.is_some() {
-            let removed = self.meta.remove(LEASE);
+            let Opened { database, meta, .. } = self.opened()?;
+            let removed = meta.remove(LEASE);
             removed.map_err(|cause| self.failed("writing to", cause))?;
-            self.persist(PersistMode::SyncAll)?;
+            let synced = database.persist(PersistMode::SyncAll);
+            synced.map_err(|cause| self.unsynced(cause))?;
         }
         Ok(())
     }
@@ -268,7 +321,8 @@ impl Store for DiskStore {
 
 impl Drop for DiskStore {
     fn drop(&mut self) {
-        if self.commits > self.marker.commits_min
+        if self.opened.is_some()
+            && self.commits > self.marker.commits_min
             && let Err(error) = self.promise()
         {
             tracing::error!(%error, "the store could not be closed cleanly");
@@ -286,54 +340,4 @@ impl std::fmt::Debug for DiskStore {
     }
 }
 
-enum Prepare {
-    Unusable(Unusable),
-    Io(String, io::Error),
-}
-
-/// Makes sure the directory is there and ours; `None` for the marker means there is no store yet.
-fn prepare(directory: &Path) -> Result<Option<Marker>, Prepare> {
-    let shown = directory.display();
-    let io = |doing: &str| {
-        let doing = format!("{doing} the data directory {shown}");
-        move |cause| Prepare::Io(doing, cause)
-    };
-    fs::create_dir_all(directory).map_err(io("creating"))?;
-    let marker = Marker::read(directory)
-        .map_err(io("reading the marker of"))?
-        .map(|read| read.map_err(|damage| Prepare::Unusable(Unusable::Damaged(damage))))
-        .transpose()?;
-    let has_database = directory.join(DATABASE).join(DATABASE_VERSION).exists();
-    match &marker {
-        Some(_) if !has_database => Err(Prepare::Unusable(Unusable::Damaged(
-            "its database is gone".to_owned(),
-        ))),
-        None if !has_database => {
-            let mut entries = fs::read_dir(directory).map_err(io("reading"))?;
-            // A start that was killed early leaves the empty beginnings of a database.
-            let foreign = entries.any(|entry| {
-                entry.is_ok_and(|entry| {
-                    let name = entry.file_name();
-                    name != DATABASE && name != Marker::NEW_FILE && name != "lost+found"
-                })
-            });
-            if foreign {
-                return Err(Prepare::Unusable(Unusable::Foreign));
-            }
-            Ok(None)
-        }
-        _ => Ok(marker),
-    }
-}
-
-const DATABASE: &str = "db";
-/// The file without which `fjall` takes a directory for a new database.
-const DATABASE_VERSION: &str = "version";
-const COMMITS: &str = "commits";
 const LEASE: &str = "lease";
-
-const CACHE_BYTES: u64 = 1 << 20;
-const FILES_MAX: usize = 64;
-/// The smallest `fjall` takes.
-const JOURNAL_BYTES: u64 = 64 << 20;
-const MEMTABLE_BYTES: u64 = 4 << 20;

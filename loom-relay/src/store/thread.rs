@@ -10,14 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{Durability, Store, StoreError};
-use crate::machine::{Batch, Commit, Deferral};
+use super::{Durability, Store, StoreError, weight};
+use crate::machine::{Batch, Commit};
 use crate::metrics::Counter;
-use crate::model::{Change, Write};
 
 /// A store at work.
 #[derive(Debug)]
@@ -29,6 +28,8 @@ pub struct StoreThread {
     progress: watch::Receiver<Progress>,
     submitted: Commit,
     reported: Commit,
+    /// Whether it was told last that nothing is stored.
+    stalled: bool,
     queued: Arc<Queued>,
     thread: JoinHandle<()>,
 }
@@ -44,6 +45,8 @@ pub struct StoreStats {
     pub changes: Counter,
     /// Time they took, in microseconds.
     pub commit_us: Counter,
+    /// Commits that failed and were tried again.
+    pub failures: Counter,
 }
 
 #[derive(Debug)]
@@ -76,8 +79,24 @@ struct Queued {
 #[derive(Clone, Debug, Default)]
 struct Progress {
     durable: Commit,
+    /// Why nothing is stored at the moment.
+    stalled: Option<Arc<StoreError>>,
     failure: Option<Arc<StoreError>>,
 }
+
+/// What [`StoreThread::progress`] has to tell.
+#[derive(Clone, Debug)]
+pub enum Progressed {
+    /// Everything up to this commit is stored.
+    Stored(Commit),
+    /// The last commit failed and is tried again until it succeeds.
+    Stalled(Arc<StoreError>),
+    /// It did.
+    Resumed,
+}
+
+/// How long to wait before a commit that failed is tried again: at first, and at most.
+const RETRY_AFTER: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(1)];
 
 /// Batches that may wait before the driver stops taking more in.
 const QUEUE_LEN_MAX: usize = 4096;
@@ -113,6 +132,7 @@ impl StoreThread {
             progress,
             submitted: Commit::default(),
             reported: Commit::default(),
+            stalled: false,
             queued,
             thread,
         }
@@ -163,25 +183,39 @@ impl StoreThread {
         self.reported < self.submitted
     }
 
-    /// Waits until more is stored, and returns the highest commit that is. Safe to drop and retry.
+    /// Waits until there is something to tell, such as the highest commit that is stored. Safe to
+    /// drop and retry.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] once a commit has failed: nothing after it will ever be reported.
-    pub async fn progress(&mut self) -> Result<Commit, Arc<StoreError>> {
-        let reported = self.reported;
-        let seen = self
-            .progress
-            .wait_for(|it| it.durable > reported || it.failure.is_some())
-            .await;
-        let Progress { durable, failure } = match seen {
+    /// [`StoreError`] once a commit has failed for good: nothing after it will ever be reported.
+    pub async fn progress(&mut self) -> Result<Progressed, Arc<StoreError>> {
+        let (reported, told) = (self.reported, self.stalled);
+        let news = |it: &Progress| {
+            it.durable > reported || it.stalled.is_some() != told || it.failure.is_some()
+        };
+        let Progress {
+            durable,
+            stalled,
+            failure,
+        } = match self.progress.wait_for(news).await {
             Ok(seen) => seen.clone(),
             Err(_) => return Err(Arc::new(StoreError::thread_ended())),
         };
+        if told && stalled.is_none() && failure.is_none() {
+            self.stalled = false;
+            return Ok(Progressed::Resumed);
+        }
         // What was stored before the failure may still be acknowledged.
         if durable > reported {
             self.reported = durable;
-            return Ok(durable);
+            return Ok(Progressed::Stored(durable));
+        }
+        if let Some(why) = stalled
+            && !told
+        {
+            self.stalled = true;
+            return Ok(Progressed::Stalled(why));
         }
         match failure {
             Some(failure) => Err(failure),
@@ -215,38 +249,9 @@ struct Work {
 impl Work {
     fn run(mut self) {
         while let Ok(first) = self.waiting.recv() {
-            let mut all = first;
-            // The queue is bounded, so what one commit can collect is too.
-            while let Ok(next) = self.waiting.try_recv() {
-                all.append(next);
-            }
-            let Submitted {
-                commit,
-                batch,
-                batches,
-                bytes,
-            } = all;
-            let started = Instant::now();
-            let outcome = self.store.commit(&batch);
-            let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.queued.batches.fetch_sub(batches, Relaxed);
-            self.queued.bytes.fetch_sub(bytes, Relaxed);
-            match outcome {
-                Ok(()) => {
-                    self.stats.commits.up();
-                    self.stats.batches.add(batches as u64);
-                    self.stats.changes.add(batch.changes.len() as u64);
-                    self.stats.commit_us.add(took_us);
-                    self.report.send_modify(|it| it.durable = commit);
-                }
-                Err(error) => {
-                    // Trying again is no cure: after a failed fsync the kernel may have dropped
-                    // the very pages that could not be written, and report success next time.
-                    tracing::error!(%error, "the store failed");
-                    let failure = Some(Arc::new(error));
-                    self.report.send_modify(|it| it.failure = failure);
-                    return;
-                }
+            let all = self.gather(first);
+            if !self.keep(all) {
+                return;
             }
         }
         if self.queued.in_order.load(Relaxed)
@@ -255,21 +260,67 @@ impl Work {
             tracing::error!(%error, "the store could not be closed cleanly");
         }
     }
-}
 
-/// About what a batch costs in memory.
-fn weight(batch: &Batch) -> usize {
-    let changes = batch.changes.iter().map(|Change { write, was, .. }| {
-        let was = was.as_ref().map_or(0, |was| was.value.json().len());
-        size_of::<Change>() + text_bytes(write) + was
-    });
-    let deferrals = batch.deferrals.iter().map(|deferral| {
-        let (Deferral::Waits(write) | Deferral::Over(write)) = deferral;
-        size_of::<Deferral>() + text_bytes(write)
-    });
-    changes.chain(deferrals).sum()
-}
+    /// Everything that waits, in one.
+    fn gather(&self, first: Submitted) -> Submitted {
+        let mut all = first;
+        // The queue is bounded, so what one commit can collect is too.
+        while let Ok(next) = self.waiting.try_recv() {
+            all.append(next);
+        }
+        all
+    }
 
-fn text_bytes(write: &Write) -> usize {
-    write.soul.len() + write.field.len() + write.cell.value.json().len()
+    /// Stores it, however often that has to be tried; false when it is in vain.
+    fn keep(&mut self, mut all: Submitted) -> bool {
+        let [mut pause, pause_max] = RETRY_AFTER;
+        loop {
+            let started = Instant::now();
+            let outcome = self.store.commit(&all.batch);
+            let took_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            let error = match outcome {
+                Ok(()) => {
+                    self.queued.batches.fetch_sub(all.batches, Relaxed);
+                    self.queued.bytes.fetch_sub(all.bytes, Relaxed);
+                    self.stats.commits.up();
+                    self.stats.batches.add(all.batches as u64);
+                    self.stats.changes.add(all.batch.changes.len() as u64);
+                    self.stats.commit_us.add(took_us);
+                    self.report.send_modify(|it| {
+                        if it.stalled.take().is_some() {
+                            tracing::info!("the store takes writes again");
+                        }
+                        it.durable = all.commit;
+                    });
+                    return true;
+                }
+                Err(error) => Arc::new(error),
+            };
+            if !error.passing {
+                return self.fail(error);
+            }
+            self.stats.failures.up();
+            self.report.send_if_modified(|it| {
+                let news = it.stalled.is_none();
+                if news {
+                    tracing::error!(%error, "the store takes no writes; trying again");
+                    it.stalled = Some(Arc::clone(&error));
+                }
+                news
+            });
+            // What was on its way when it began rides along.
+            match self.waiting.recv_timeout(pause) {
+                Ok(next) => all.append(self.gather(next)),
+                Err(blocking::RecvTimeoutError::Timeout) => {}
+                Err(blocking::RecvTimeoutError::Disconnected) => return self.fail(error),
+            }
+            pause = (pause * 2).min(pause_max);
+        }
+    }
+
+    fn fail(&self, error: Arc<StoreError>) -> bool {
+        tracing::error!(%error, "the store failed");
+        self.report.send_modify(|it| it.failure = Some(error));
+        false
+    }
 }

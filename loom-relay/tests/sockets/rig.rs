@@ -41,6 +41,8 @@ pub(crate) enum Saw {
     Heard(PeerId, Bytes),
     Oversized(PeerId),
     Committed(Commit),
+    Stalled(String),
+    Resumed,
 }
 
 /// See the module's page.
@@ -108,6 +110,8 @@ impl Machine for Puppet {
                 Saw::Heard(peer, frame)
             }
             Input::Oversized { peer } => Saw::Oversized(peer),
+            Input::Stalled(why) => Saw::Stalled(why.to_string()),
+            Input::Resumed => Saw::Resumed,
             Input::Committed(commit) => {
                 let later = self.writes.split_off(&Commit(commit.0 + 1));
                 for (_, reply) in std::mem::replace(&mut self.writes, later) {

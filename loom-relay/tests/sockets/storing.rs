@@ -24,6 +24,8 @@ struct Gate {
 struct State {
     open: bool,
     failing: bool,
+    /// Commits fail and may be tried again.
+    stalling: bool,
     /// How many changes each commit that was begun contained.
     begun: Vec<usize>,
 }
@@ -65,8 +67,11 @@ impl Store for Gate {
         let mut state = state.lock().unwrap();
         state.begun.push(batch.changes.len());
         state = changed
-            .wait_while(state, |it| !it.open && !it.failing)
+            .wait_while(state, |it| !it.open && !it.failing && !it.stalling)
             .unwrap();
+        if state.stalling {
+            return Err(StoreError::new("writing to nowhere", "disk full").passing());
+        }
         if state.failing {
             return Err(StoreError::new("writing to nowhere", "no space left"));
         }
@@ -160,6 +165,64 @@ async fn a_failed_commit_is_never_reported_and_ends_the_driver() {
         .await
         .expect_err("acknowledged although it was not stored");
     assert!(rig.saw.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn a_commit_that_may_yet_succeed_is_tried_again_and_nothing_is_reported_before() {
+    let gate = Gate::closed(Durability::Sync);
+    let mut rig = rig(&gate, false);
+    gate.set(|it| it.stalling = true);
+    let mut first = write(&rig).await;
+    let Saw::Stalled(why) = rig.next().await else {
+        panic!("not told that nothing is stored");
+    };
+    assert_eq!(why, "writing to nowhere: disk full");
+    let mut second = write(&rig).await;
+    // Tried more than once, without another word to the machine.
+    within(async {
+        while rig.hub.stats().store.failures.get() < 3 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(first.try_recv(), Err(TryRecvError::Empty));
+    assert_eq!(second.try_recv(), Err(TryRecvError::Empty));
+    gate.set(|it| (it.stalling, it.open) = (false, true));
+    assert_eq!(rig.next().await, Saw::Resumed);
+    within(first).await.unwrap();
+    within(second).await.unwrap();
+    assert_eq!(gate.begun().last(), Some(&2), "both in one commit");
+}
+
+#[tokio::test]
+async fn a_full_queue_of_a_stalled_store_keeps_nobody_from_reading() {
+    let gate = Gate::closed(Durability::Sync);
+    let mut rig = rig(&gate, false);
+    let first = write(&rig).await;
+    gate.first_begun().await;
+    for _ in 0..4_096 {
+        drop(write(&rig).await);
+    }
+    gate.set(|it| it.stalling = true);
+    assert!(matches!(rig.next().await, Saw::Stalled(_)));
+    assert!(within(rig.hub.links()).await.is_empty());
+    gate.set(|it| (it.stalling, it.open) = (false, true));
+    assert_eq!(rig.next().await, Saw::Resumed);
+    within(first).await.unwrap();
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_for_a_stalled_store_and_says_what_is_not_stored() {
+    let gate = Gate::closed(Durability::Sync);
+    let mut rig = rig(&gate, false);
+    gate.set(|it| it.stalling = true);
+    let lost = write(&rig).await;
+    assert!(matches!(rig.next().await, Saw::Stalled(_)));
+    let error = within(rig.driver.shutdown()).await.unwrap_err();
+    assert!(error.to_string().contains("disk full"), "{error}");
+    within(lost)
+        .await
+        .expect_err("acknowledged although it was not stored");
 }
 
 #[tokio::test]

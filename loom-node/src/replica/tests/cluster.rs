@@ -109,6 +109,8 @@ impl Cluster {
                         Input::PeerDown { peer } => Input::PeerDown { peer },
                         Input::Heard { peer, frame } => Input::Heard { peer, frame },
                         Input::Committed(commit) => Input::Committed(commit),
+                        Input::Stalled(why) => Input::Stalled(why),
+                        Input::Resumed => Input::Resumed,
                         Input::Oversized { .. } | Input::Command(_) | Input::Deadline => continue,
                     };
                     self.relay.handle(input, self.now, &mut effects);

@@ -1,0 +1,134 @@
+//! Whether a data directory can be used, and its database.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+
+use crate::store::marker::Marker;
+
+/// The database of a directory, open.
+pub(super) struct Opened {
+    pub(super) database: Database,
+    pub(super) fields: Keyspace,
+    pub(super) deferred: Keyspace,
+    pub(super) meta: Keyspace,
+    /// How many commits are in it.
+    pub(super) commits: u64,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unusable {
+    #[error(
+        "another process is using it; stop that one, or give this one a directory of its own \
+         (--data-dir)"
+    )]
+    Locked,
+    #[error("there are files in it but no Loom store; use an empty or new directory (--data-dir)")]
+    Foreign,
+    #[error(
+        "its marker file is gone although the store is not empty; put {0} back, or move the \
+         directory away to start empty"
+    )]
+    MarkerGone(&'static str),
+    #[error(
+        "{expected} commits were stored but only {found} can be read: part of it is missing or \
+         damaged; restore a copy, or move the directory away to start empty and fetch the rest \
+         from the peers"
+    )]
+    Lost { expected: u64, found: u64 },
+    #[error("its database cannot be opened: {0}; free space or mend the disk, then start again")]
+    Io(io::Error),
+    #[error("{0}; restore a copy, or move the directory away to start empty")]
+    Damaged(String),
+}
+
+impl Opened {
+    /// Opens the database in `directory`, creating it if there is none.
+    pub(super) fn open(directory: &Path) -> Result<Self, Unusable> {
+        let damaged = |cause: fjall::Error| match cause {
+            fjall::Error::Locked => Unusable::Locked,
+            fjall::Error::Io(cause) => Unusable::Io(cause),
+            other => Unusable::Damaged(format!("the database cannot be opened ({other})")),
+        };
+        let database = Database::builder(directory.join(DATABASE))
+            // The whole graph lives in memory already; the database is read once, at start.
+            .cache_size(CACHE_BYTES)
+            .max_cached_files(Some(FILES_MAX))
+            .worker_threads(1)
+            .max_journaling_size(JOURNAL_BYTES)
+            .manual_journal_persist(true)
+            .open()
+            .map_err(damaged)?;
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+        let fields = database.keyspace("fields", options).map_err(damaged)?;
+        let deferred = database.keyspace("deferred", options).map_err(damaged)?;
+        let meta = database.keyspace("meta", options).map_err(damaged)?;
+        let commits = match meta.get(COMMITS).map_err(damaged)? {
+            Some(bytes) => <[u8; 8]>::try_from(&*bytes)
+                .map(u64::from_be_bytes)
+                .map_err(|_| Unusable::Damaged("its commit count is garbled".into()))?,
+            None => 0,
+        };
+        Ok(Self {
+            database,
+            fields,
+            deferred,
+            meta,
+            commits,
+        })
+    }
+}
+
+pub(super) enum Prepare {
+    Unusable(Unusable),
+    Io(String, io::Error),
+}
+
+/// Makes sure the directory is there and ours; `None` for the marker means there is no store yet.
+pub(super) fn prepare(directory: &Path) -> Result<Option<Marker>, Prepare> {
+    let shown = directory.display();
+    let io = |doing: &str| {
+        let doing = format!("{doing} the data directory {shown}");
+        move |cause| Prepare::Io(doing, cause)
+    };
+    fs::create_dir_all(directory).map_err(io("creating"))?;
+    let marker = Marker::read(directory)
+        .map_err(io("reading the marker of"))?
+        .map(|read| read.map_err(|damage| Prepare::Unusable(Unusable::Damaged(damage))))
+        .transpose()?;
+    let has_database = directory.join(DATABASE).join(DATABASE_VERSION).exists();
+    match &marker {
+        Some(_) if !has_database => Err(Prepare::Unusable(Unusable::Damaged(
+            "its database is gone".to_owned(),
+        ))),
+        None if !has_database => {
+            let mut entries = fs::read_dir(directory).map_err(io("reading"))?;
+            // A start that was killed early leaves the empty beginnings of a database.
+            let foreign = entries.any(|entry| {
+                entry.is_ok_and(|entry| {
+                    let name = entry.file_name();
+                    name != DATABASE && name != Marker::NEW_FILE && name != "lost+found"
+                })
+            });
+            if foreign {
+                return Err(Prepare::Unusable(Unusable::Foreign));
+            }
+            Ok(None)
+        }
+        _ => Ok(marker),
+    }
+}
+
+const DATABASE: &str = "db";
+/// The file without which `fjall` takes a directory for a new database.
+const DATABASE_VERSION: &str = "version";
+pub(super) const COMMITS: &str = "commits";
+
+const CACHE_BYTES: u64 = 1 << 20;
+const FILES_MAX: usize = 64;
+/// The smallest `fjall` takes.
+const JOURNAL_BYTES: u64 = 64 << 20;
+const MEMTABLE_BYTES: u64 = 4 << 20;
