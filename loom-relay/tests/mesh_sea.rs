@@ -230,19 +230,22 @@ fn what_would_lose_is_not_checked_and_not_passed_on() {
     assert_eq!(counters(&net, 0), (0, 1));
 }
 
+/// Cheap to check, and signed by nobody but themselves.
+fn aliases(count: usize) -> Vec<Case> {
+    let alias = |n| Case {
+        soul: "~@".to_owned(),
+        field: format!("{n}"),
+        value: json!({ "#": format!("~@{n}") }),
+        ..genuine()
+    };
+    (0..count).map(alias).collect()
+}
+
 #[test]
 fn one_frame_gets_only_so_many_checks() {
     let mut net = Net::new([verifying()]);
     let writer = net.client(0);
-    // Cheap to check, and signed by nobody but itself.
-    let aliases: Vec<Case> = (0..=SIGNATURES_PER_FRAME_MAX)
-        .map(|n| Case {
-            soul: "~@".to_owned(),
-            field: format!("{n}"),
-            value: json!({ "#": format!("~@{n}") }),
-            ..genuine()
-        })
-        .collect();
+    let aliases = aliases(SIGNATURES_PER_FRAME_MAX + 1);
     let all: Vec<&Case> = aliases.iter().collect();
     let (last, allowed) = all.split_last().unwrap();
     net.say(
@@ -257,4 +260,48 @@ fn one_frame_gets_only_so_many_checks() {
         assert_eq!(heard(&mut net, writer)[0]["ok"], true);
     }
     assert_eq!(net.members[0].mesh.graph().len(), all.len() as u64);
+}
+
+#[test]
+fn what_there_were_not_enough_checks_for_is_told_a_loom_peer_and_offered_again() {
+    // From its side: of what it gives, so much was not taken.
+    let mut net = Net::new([verifying()]);
+    let loom = net.client(0);
+    net.heard(loom);
+    let hello =
+        json!({ "#": "h", "@": "x", "dam": "?", "pid": "p", "loom": { "v": 1, "sync": 2 } });
+    net.say(loom, hello.to_string());
+    let mut given = aliases(SIGNATURES_PER_FRAME_MAX + 7);
+    given.push(forged());
+    let given: Vec<&Case> = given.iter().collect();
+    let take = json!({ "#": "t", "dam": "loom", "ask": "take", "put": graph(&given) });
+    net.heard(loom);
+    for (put, refused) in [
+        (take.to_string(), 8),
+        (take.to_string().replace("\"t\"", "\"u\""), 0),
+    ] {
+        net.say(loom, put);
+        let answers = net.heard(loom);
+        let mut answers = answers.iter().map(|it| serde_json::from_str(it).unwrap());
+        let answer = answers.rfind(|it: &Json| it["loom"].is_object());
+        // The forged one is no reason to offer anything again.
+        assert_eq!(answer.unwrap()["loom"]["refused"], refused);
+    }
+
+    // From the verifying side: it takes several frames' worth, and then they agree.
+    let mut net = Net::new([relay(), verifying()]);
+    let writer = net.client(0);
+    let held = aliases(3 * SIGNATURES_PER_FRAME_MAX);
+    let held: Vec<&Case> = held.iter().collect();
+    net.say(
+        writer,
+        json!({ "#": "all", "put": graph(&held) }).to_string(),
+    );
+    net.link(1, 0);
+    net.settle();
+    for _ in 0..60 {
+        net.pass(std::time::Duration::from_secs(1));
+    }
+    let roots = [0, 1].map(|member| net.members[member].mesh.graph().root());
+    assert_eq!(roots[0], roots[1]);
 }

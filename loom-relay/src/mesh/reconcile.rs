@@ -558,14 +558,14 @@ impl Mesh {
     }
 
     /// Merges what a Loom peer was asked for or gives, and tells the others; returns how many of
-    /// them there was no room for.
+    /// them there was no room for, or no time to check.
     pub(super) fn take_in(&mut self, from: PeerId, writes: Vec<Write>, turn: &mut Turn<'_>) -> u64 {
         self.counters.sync_fields_in += writes.len() as u64;
-        // What is refused here stays a difference, which is looked for ever more rarely.
+        // What is found to be forged stays a difference, which is looked for ever more rarely.
         let vetting = self.vet(from, writes, false, turn);
         let before = turn.batch.changes.len();
         let clock = self.clock.reading(turn.now.wall_ms);
-        let mut refused = 0;
+        let mut refused = vetting.unchecked;
         for write in vetting.passed {
             let future = std::iter::once(write.write()).filter(|write| write.cell.stamp > clock);
             if self.deferred.has_room(Some(from), future) {

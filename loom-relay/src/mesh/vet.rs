@@ -49,6 +49,8 @@ pub(super) struct Vetting {
     pub(super) reduced: bool,
     /// Why the first of those refused was refused.
     pub(super) refused: Option<String>,
+    /// How many of those refused were not looked at: there were too many in one frame.
+    pub(super) unchecked: u64,
 }
 
 /// When a refusal was logged last, and how many were not.
@@ -85,10 +87,11 @@ impl Mesh {
                 }
                 Question::Open => match self.check(from, &write, turn) {
                     Ok(()) => vetting.passed.push(Vetted(write)),
-                    Err(reason) => {
+                    Err(why) => {
                         self.counters.fields_unverified += 1;
                         vetting.reduced = true;
-                        vetting.refused.get_or_insert(reason);
+                        vetting.unchecked += u64::from(why == Why::Unchecked);
+                        vetting.refused.get_or_insert_with(|| why.to_string());
                         if all_or_nothing {
                             break;
                         }
@@ -117,19 +120,17 @@ impl Mesh {
         }
     }
 
-    fn check(&mut self, from: PeerId, write: &Write, turn: &mut Turn<'_>) -> Result<(), String> {
+    fn check(&mut self, from: PeerId, write: &Write, turn: &mut Turn<'_>) -> Result<(), Why> {
         if turn.signatures_left == 0 {
             // Whatever is left of a Loom peer's graph is asked for again.
             self.ask_again_later(from, turn);
-            return Err(format!(
-                "more than {SIGNATURES_PER_FRAME_MAX} signed fields in one frame; send fewer"
-            ));
+            return Err(Why::Unchecked);
         }
         turn.signatures_left -= 1;
         self.counters.signatures_checked += 1;
         sea::check(write).map_err(|unverified| {
             self.log_refusal(from, &unverified, turn.now.mono);
-            unverified.to_string()
+            Why::Unverified(unverified.to_string())
         })
     }
 
@@ -152,6 +153,15 @@ impl Mesh {
             unsaid: 0,
         };
     }
+}
+
+/// Why a write is not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+enum Why {
+    #[error("more than {SIGNATURES_PER_FRAME_MAX} signed fields in one frame; send fewer")]
+    Unchecked,
+    #[error("{0}")]
+    Unverified(String),
 }
 
 /// What is known about a write before its signature is looked at.
