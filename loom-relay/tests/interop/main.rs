@@ -17,4 +17,5 @@ mod reads;
 mod relays;
 mod sea;
 mod startup;
+mod wire;
 mod writes;

@@ -51,6 +51,13 @@ impl Program {
         killed.elapsed()
     }
 
+    /// What `/metrics` says of this name, without its `loom_relay_`.
+    pub(crate) async fn metric(&self, name: &str) -> f64 {
+        let answer = reqwest::get(format!("http://{}/metrics", self.address)).await;
+        let page = answer.unwrap().text().await.unwrap();
+        metric(&page, &format!("loom_relay_{name}"))
+    }
+
     /// Waits until `/health` is as wanted.
     pub(crate) async fn until_health(&self, wanted: impl Fn(&serde_json::Value) -> bool) {
         let url = format!("http://{}/health", self.address);
@@ -66,6 +73,14 @@ impl Program {
         let asked = tokio::time::timeout(Duration::from_secs(20), asking).await;
         asked.expect("the relay does not become as wanted");
     }
+}
+
+/// One number of a page of metrics.
+pub(crate) fn metric(page: &str, name: &str) -> f64 {
+    let mut lines = page.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let line = line.unwrap_or_else(|| panic!("no {name} in {page}"));
+    line.parse().unwrap()
 }
 
 async fn spawn(port: u16, flags: &[String]) -> (Child, SocketAddr) {

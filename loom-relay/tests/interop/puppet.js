@@ -78,6 +78,14 @@ const plain = (data) => {
   return fields;
 };
 
+// What gun.js hashes: JSON with the members of every object in order.
+const sorted = (data) =>
+  JSON.stringify(data, (_, value) =>
+    value !== null && typeof value === 'object'
+      ? Object.fromEntries(Object.keys(value).sort().map((key) => [key, value[key]]))
+      : value,
+  ) ?? '';
+
 const wires = () =>
   Object.values(gun._.opt.peers)
     .map((peer) => peer.wire)
@@ -104,7 +112,9 @@ const commands = {
   // A get as an application can send it past the API; every answer is an event.
   ask: ({ id, get }) => {
     const number = String.random(9);
-    gun._.on(number, ({ put }) => say({ id, put }));
+    gun._.on(number, (answer) =>
+      say({ id, put: answer.put, hash: answer['##'], ownHash: String.hash(sorted(answer.put)) }),
+    );
     gun._.on('out', { '#': number, get });
   },
   // What this peer holds of a field, without asking anybody.
@@ -126,6 +136,7 @@ const commands = {
     gun.opt({ peers: [peer] });
     gun._.opt.mesh.say({ dam: 'hi' }, gun._.opt.peers[peer]);
   },
+  pid: ({ id }) => say({ id, pid: gun._.opt.pid }),
   // Whether a write made now could leave at once.
   links: ({ id }) => say({ id, up: wires().length }),
 };

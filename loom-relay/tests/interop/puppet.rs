@@ -249,6 +249,12 @@ impl Puppet {
         self.until_held(soul, field, |value| !value.is_null()).await
     }
 
+    /// The name it greets with.
+    pub(crate) async fn pid(&mut self) -> Value {
+        let call = self.command(json!({ "do": "pid" })).await;
+        self.event_of(call, "its name", |_| true).await["pid"].clone()
+    }
+
     /// All it holds of a soul, without asking anybody: `data` and `states`, by field.
     pub(crate) async fn graph_of(&mut self, soul: &str) -> Value {
         let call = self.command(json!({ "do": "graph", "soul": soul })).await;

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::gun;
+use crate::program::metric;
 use crate::puppet::{Kind, Puppet};
 
 /// A relay in this process.
@@ -88,9 +89,7 @@ impl Relay {
     /// Frames it has read so far.
     async fn heard(&self) -> u64 {
         let (_, metrics) = self.get("/metrics").await;
-        let mut lines = metrics.lines();
-        let line = lines.find_map(|line| line.strip_prefix("loom_relay_frames_heard_total "));
-        line.unwrap().parse().unwrap()
+        metric(&metrics, "loom_relay_frames_heard_total") as u64
     }
 
     async fn until_heard(&self, frames: u64) -> u64 {

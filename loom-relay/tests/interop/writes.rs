@@ -211,6 +211,9 @@ async fn a_write_from_the_future_is_shown_with_its_time_and_arrives_when_it_is_d
     relay
         .until_health(|health| health["deferred"] == 1 && health["deferred_earliest"] == due_ms)
         .await;
+    assert_eq!(relay.metric("deferred").await, 1.0);
+    let due_s = relay.metric("deferred_earliest_seconds").await;
+    assert!((due_s - due_ms / 1e3).abs() < 1e-6, "{due_s}");
     writer.acked(call).await;
     assert_eq!(late.once(&["later", "n"]).await, None);
     relay
@@ -241,6 +244,12 @@ async fn what_is_written_at_once_travels_in_batches_and_arrives() {
     for call in calls {
         writer.acked(call).await;
     }
+    // Or this was about something else.
+    let (messages, frames) = (
+        relay.metric("mesh_messages_in_total").await,
+        relay.metric("frames_heard_total").await,
+    );
+    assert!(messages > frames + 400.0, "{messages} in {frames} frames");
     for n in 0..500 {
         reader
             .all_of(watched, &[(&format!("n{n}"), json!(n))])

@@ -34,6 +34,11 @@ struct Member {
 
 impl Cluster {
     pub(crate) async fn start(nodes: usize) -> Self {
+        Self::start_with(nodes, &[]).await
+    }
+
+    /// With more flags for each node.
+    pub(crate) async fn start_with(nodes: usize, more: &[&str]) -> Self {
         let relay = Member::start(&["relay", "--port", "0"]).await;
         let mut cluster = Self {
             relay,
@@ -52,7 +57,7 @@ impl Cluster {
                 "--peers",
                 &relay,
             ];
-            let flags = [&["node", "--port", "0"][..], &flags].concat();
+            let flags = [&["node", "--port", "0"][..], &flags, more].concat();
             let node = Node {
                 member: Member::start(&flags).await,
                 link,

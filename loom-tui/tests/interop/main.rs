@@ -20,6 +20,7 @@ mod browser;
 mod cluster;
 mod feed;
 
+mod original;
 mod page;
 mod records;
 mod storm;

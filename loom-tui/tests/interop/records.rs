@@ -1,5 +1,7 @@
 //! One vertex at a time, in both directions.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
@@ -107,4 +109,27 @@ async fn deletes_travel_both_ways() {
     for node in &cluster.nodes {
         node.until("/nodes", |listed| listed["count"] == 2).await;
     }
+}
+
+#[tokio::test]
+async fn a_vertex_from_the_future_is_shown_in_stats_with_its_time_until_it_is_listed() {
+    let Some(gun) = gun::find() else { return };
+    let cluster = Cluster::start(1).await;
+    let mut writer = Puppet::linked(&gun, Kind::Bare, &cluster.url()).await;
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let due_ms = now_ms.as_millis() as f64 + 5_000.25;
+    let call = writer
+        .put_at(&[NODES, "later"], value("later", &json!({})), due_ms)
+        .await;
+    let node = &cluster.nodes[0];
+    let stats = node
+        .until("/stats", |stats| stats["deferred"]["count"] == 1)
+        .await;
+    assert_eq!(stats["deferred"]["earliest"], due_ms);
+    assert_eq!(node.get("/nodes").await["count"], 0);
+    writer.acked(call).await;
+    node.until("/nodes", |listed| listed["count"] == 1).await;
+    assert_eq!(node.get("/stats").await["deferred"]["count"], 0);
+    let passed_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    assert!(passed_ms.as_millis() as f64 >= due_ms.floor());
 }
