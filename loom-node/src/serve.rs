@@ -1,21 +1,26 @@
 //! A node as a server: a replica under loom-relay's driver, and the REST API in front of it.
 //!
-//! The one door is [`serve`].
+//! The doors are [`serve`], and [`serve_from`] for a store of one's own.
 
+use std::convert::Infallible;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use loom_relay::config::StoreConfig;
-use loom_relay::driver::{self, DriverError};
+use loom_relay::driver::{self, Driver, DriverError, Hub, PeerUrl};
 use loom_relay::graph::Held;
+use loom_relay::startup::Startup;
 use loom_relay::store::disk::DiskStore;
-use loom_relay::store::{Store, StoreError};
+use loom_relay::store::{Reading, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinError;
 
 use crate::config::NodeConfig;
-use crate::replica::{Replica, ReplicaConfig};
+use crate::feed::Follow;
+use crate::replica::{Command, Replica, ReplicaConfig};
 use crate::rest::{self, App, AppConfig};
 
 /// How long requests in flight may take once the node is to stop.
@@ -42,8 +47,13 @@ pub enum ServeError {
     Listen(#[from] io::Error),
 }
 
+/// What a store held, and the store.
+pub type Opened = (Held, Option<Box<dyn Store>>);
+
 /// Runs a node until `shutdown` resolves or somebody posts to `/shutdown`; then requests in flight
 /// are answered, everything is stored, and links are closed.
+///
+/// It answers at once; as long as the store is being read, with 503 and how far that is.
 ///
 /// # Errors
 ///
@@ -53,42 +63,84 @@ pub async fn serve(
     config: NodeConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let address = listener.local_addr()?;
-    let durability = config.durability();
-    let (held, store) = match config.store {
-        Some(store) => tokio::task::spawn_blocking(move || open(&store)).await??,
+    match config.store.clone() {
+        Some(store) => {
+            let open = move |reading| open(&store, reading);
+            serve_from(open, listener, config, shutdown).await
+        }
         None => {
             tracing::info!("no --data-dir: the graph is in memory only");
-            (Held::default(), None)
+            let startup = Arc::<Startup<Follow>>::default();
+            let replica = Replica::new(replica_config(&config), Held::default());
+            startup.over(replica.follow());
+            let driver = driver::spawn(replica, config.driver.clone(), None);
+            serve_when(startup, driver, listener, config, shutdown).await
+        }
+    }
+}
+
+/// The same from a store of the caller's: `open` is called in a thread that may block.
+///
+/// # Errors
+///
+/// As of [`serve`].
+pub async fn serve_from(
+    open: impl FnOnce(Arc<Reading>) -> Result<Opened, StoreError> + Send + 'static,
+    listener: TcpListener,
+    config: NodeConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let startup = Arc::<Startup<Follow>>::default();
+    let replica_config = replica_config(&config);
+    let opened = startup.read(move |reading| {
+        let (held, store) = open(reading)?;
+        // Its indexes take a while as well.
+        Ok((Replica::new(replica_config, held), store))
+    });
+    let coming = {
+        let startup = Arc::clone(&startup);
+        async move {
+            let (replica, store) = opened.await?;
+            startup.over(replica.follow());
+            Ok((replica, store))
         }
     };
-    let replica = Replica::new(
-        ReplicaConfig {
-            node_id: config.node_id.as_str().into(),
-            legacy_index: config.legacy_index,
-            verify_sea: config.verify_sea,
-            feed: config.feed,
-            plant: config.plant,
-            seed: rand::random(),
-        },
-        held,
-    );
-    let follow = replica.follow();
-    let ping_timeout = config.driver.ping_timeout;
-    let (hub, mut driver) = driver::spawn(replica, config.driver, store);
-    let peers = config.peers.iter().map(ToString::to_string).collect();
-    for peer in config.peers {
-        hub.dial(peer);
+    // Nobody dials a node, so nobody is greeted.
+    let driver = driver::spawn_ahead(config.driver.clone(), Bytes::new, coming);
+    serve_when(startup, driver, listener, config, shutdown).await
+}
+
+fn replica_config(config: &NodeConfig) -> ReplicaConfig {
+    ReplicaConfig {
+        node_id: config.node_id.as_str().into(),
+        legacy_index: config.legacy_index,
+        verify_sea: config.verify_sea,
+        feed: config.feed,
+        plant: config.plant,
+        seed: rand::random(),
     }
+}
+
+async fn serve_when(
+    startup: Arc<Startup<Follow>>,
+    (hub, mut driver): (Hub<Command>, Driver),
+    listener: TcpListener,
+    config: NodeConfig,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let address = listener.local_addr()?;
+    let durability = config.durability();
+    let peers = config.peers.iter().map(ToString::to_string).collect();
+    let dialling = dial_when_loaded(config.peers, hub.clone(), Arc::clone(&startup));
 
     let listener = hub.listen(listener, IDLE_MAX);
     let stop = watch::Sender::new(false);
     let app = App::new(AppConfig {
         hub,
-        follow,
+        startup,
         node_id: config.node_id.as_str().into(),
         peers,
-        ping_timeout,
+        ping_timeout: config.driver.ping_timeout,
         durability,
         stop: stop.clone(),
     });
@@ -105,6 +157,7 @@ pub async fn serve(
         // The sender lives as long as this function.
         _ = stopped.wait_for(|stop| *stop) => None,
         error = driver.failed() => Some(error),
+        never = dialling => match never {},
     };
     tracing::info!("stopping");
     stop.send_replace(true);
@@ -126,10 +179,24 @@ fn stopping(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'st
     }
 }
 
+/// Relays are told what is held when they are dialled, so it has to be there.
+async fn dial_when_loaded(
+    peers: Vec<PeerUrl>,
+    hub: Hub<Command>,
+    startup: Arc<Startup<Follow>>,
+) -> Infallible {
+    startup.wait().await;
+    for peer in peers {
+        hub.dial(peer);
+    }
+    std::future::pending().await
+}
+
 /// Opens the store and reads all of it.
-fn open(config: &StoreConfig) -> Result<(Held, Option<Box<dyn Store>>), StoreError> {
+fn open(config: &StoreConfig, reading: Arc<Reading>) -> Result<Opened, StoreError> {
     let started = Instant::now();
     let mut store = DiskStore::open(&config.directory, config.durability)?;
+    store.watch_load(reading);
     let held = store.load()?;
     tracing::info!(
         directory = %config.directory.display(),

@@ -28,6 +28,7 @@ pub mod sea;
 pub mod serve;
 #[cfg(feature = "sim")]
 pub mod sim;
+pub mod startup;
 pub mod store;
 pub mod wire;
 

@@ -5,7 +5,6 @@
 mod health;
 mod http;
 mod metrics;
-mod startup;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -19,11 +18,11 @@ use crate::driver::{self, Caller, DriverError, Hub, PeerUrl};
 use crate::graph::Held;
 use crate::mesh::{Greeter, Mesh, MeshConfig};
 use crate::relay::{Command, Relay};
+use crate::startup::Startup;
 use crate::store::disk::DiskStore;
-use crate::store::{Reading, Store, StoreError};
+use crate::store::{Durability, Reading, Store, StoreError};
 
 use self::http::App;
-use self::startup::Startup;
 
 /// Why a relay could not serve, or stopped serving.
 #[derive(Debug, thiserror::Error)]
@@ -75,14 +74,14 @@ pub async fn serve_from(
     config: RelayConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let startup = Arc::<Startup>::default();
+    let startup = Arc::<Startup<_>>::default();
     let opened = startup.read(open);
     serve_when(opened, startup, listener, config, shutdown).await
 }
 
 async fn serve_when(
     opened: impl Future<Output = Result<Opened, StoreError>> + Send + 'static,
-    startup: Arc<Startup>,
+    startup: Arc<Startup<Option<Durability>>>,
     listener: TcpListener,
     config: RelayConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -141,7 +140,7 @@ async fn serve_when(
 async fn dial_when_loaded(
     peers: Vec<PeerUrl>,
     hub: Hub<Command>,
-    startup: Arc<Startup>,
+    startup: Arc<Startup<Option<Durability>>>,
 ) -> Infallible {
     startup.wait().await;
     for peer in peers {

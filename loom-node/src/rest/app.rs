@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use loom_relay::driver::{Hub, LinkView};
 use loom_relay::machine::Side;
 use loom_relay::metrics::Counter;
+use loom_relay::startup::Startup;
 use loom_relay::store::Durability;
 use tokio::sync::{oneshot, watch};
 
@@ -23,8 +24,8 @@ pub struct App(Arc<Inner>);
 pub struct AppConfig {
     /// The way to the replica.
     pub hub: Hub<Command>,
-    /// The change feed.
-    pub follow: Follow,
+    /// How far the node is with starting; the change feed once it has.
+    pub startup: Arc<Startup<Follow>>,
     /// This node's name.
     pub node_id: Arc<str>,
     /// Links it tries to keep.
@@ -54,6 +55,19 @@ impl App {
 
     pub(super) fn config(&self) -> &AppConfig {
         &self.0.config
+    }
+
+    /// How many entries of the store have been read, until all have.
+    pub(super) fn loading(&self) -> Option<u64> {
+        let startup = &self.0.config.startup;
+        startup.started().is_none().then(|| startup.entries())
+    }
+
+    /// The change feed.
+    pub(super) fn follow(&self) -> Result<&Follow, ApiError> {
+        let startup = &self.0.config.startup;
+        let follow = startup.started();
+        follow.ok_or_else(|| ApiError::loading(startup.entries()))
     }
 
     /// Asks the replica if it has room; a request that has to queue is better refused.

@@ -42,7 +42,7 @@ pub(super) async fn follow(
     let last_seen = headers.get("last-event-id");
     let last_seen = last_seen.map(|id| id.to_str().unwrap_or("unreadable").to_owned());
     let since = last_seen.or(since).map(|text| text.parse()).transpose()?;
-    let reader = app.config().follow.open(since.unwrap_or(Since::Now))?;
+    let reader = app.follow()?.open(since.unwrap_or(Since::Now))?;
 
     let hello = hello(reader.cursor(), &app.config().node_id);
     let following = Following {

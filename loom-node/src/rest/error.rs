@@ -53,6 +53,15 @@ impl ApiError {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", error)
     }
 
+    /// 503 while the store is being read.
+    pub fn loading(entries: u64) -> Self {
+        let error = format!(
+            "nothing was done: this node has just started and is reading its store ({entries} \
+             entries so far); ask again in a moment"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "loading", error)
+    }
+
     /// 413.
     pub fn body_too_large(bytes_max: usize) -> Self {
         let error = format!(

@@ -1,4 +1,5 @@
-//! What surrounds every request: browsers are let in, answers are counted.
+//! What surrounds every request: browsers are let in, nobody is answered from half a store, answers
+//! are counted.
 
 use axum::extract::{Request, State};
 use axum::http::header::{
@@ -21,6 +22,8 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
     } else if request.uri().path() == "/shutdown" && request.headers().contains_key(ORIGIN) {
         let error = "a web page cannot stop a node: use a program, such as curl -X POST";
         ApiError::new(StatusCode::FORBIDDEN, "not_for_pages", error).into_response()
+    } else if let Some(entries) = app.loading().filter(|_| needs_what_is_held(&request)) {
+        ApiError::loading(entries).into_response()
     } else {
         next.run(request).await
     };
@@ -28,6 +31,11 @@ pub(super) async fn around(State(app): State<App>, request: Request, next: Next)
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     app.count(response.status());
     response
+}
+
+/// Whether this has to wait until the store has been read.
+fn needs_what_is_held(request: &Request) -> bool {
+    !matches!(request.uri().path(), "/" | "/openapi.json" | "/shutdown")
 }
 
 fn preflight() -> Response {

@@ -13,6 +13,8 @@ mod hostile;
 #[cfg(test)]
 mod link;
 #[cfg(test)]
+mod loading;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod records;

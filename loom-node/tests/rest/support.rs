@@ -5,6 +5,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use loom_node::{NodeConfig, ServeError};
 use reqwest::{Client, Method, Response};
 use serde_json::Value as Json;
@@ -25,17 +27,32 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn start(config: NodeConfig) -> Self {
+        let is_stored = config.store.is_some();
+        let serve = |listener, stopped| loom_node::serve(listener, config, stopped);
+        let node = Self::serving(serve).await;
+        if is_stored {
+            let is_loaded = |health: &Json| health["nodeId"].is_string();
+            node.until("/health", is_loaded).await;
+        }
+        node
+    }
+
+    /// One that may not have read its store.
+    pub(crate) async fn serving<F>(
+        serve: impl FnOnce(TcpListener, BoxFuture<'static, ()>) -> F,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), ServeError>> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(loom_node::serve(listener, config, async {
-            // A dropped sender is a request as well.
-            let _ = stopped.await;
-        }));
+        let (stop, stopped) = oneshot::channel::<()>();
+        // A dropped sender is a request as well.
+        let stopped = stopped.map(drop).boxed();
         Self {
             url: format!("http://{address}"),
             client: Client::new(),
-            serving,
+            serving: tokio::spawn(serve(listener, stopped)),
             stop: Some(stop),
         }
     }

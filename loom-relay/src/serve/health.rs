@@ -95,7 +95,7 @@ struct Loading {
 }
 
 pub(super) async fn show(State(app): State<App>) -> Result<Response, Unavailable> {
-    let Some(durability) = app.startup.durability() else {
+    let Some(durability) = app.startup.started() else {
         let loading = Loading {
             status: "loading",
             peers: app.hub.accepted_links(),

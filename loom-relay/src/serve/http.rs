@@ -12,16 +12,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use tokio::sync::oneshot;
 
-use super::startup::Startup;
 use super::{health, metrics};
 use crate::driver::{Caller, CommandError, Hub};
 use crate::relay::{Command, Status};
+use crate::startup::Startup;
+use crate::store::Durability;
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
 pub(super) struct App {
     pub(super) hub: Hub<Command>,
-    pub(super) startup: Arc<Startup>,
+    /// Known once it has started: what its store promises, if it has one.
+    pub(super) startup: Arc<Startup<Option<Durability>>>,
     pub(super) verifies_sea: bool,
     pub(super) started: Instant,
 }

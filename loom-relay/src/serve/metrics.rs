@@ -10,7 +10,7 @@ use crate::metrics::{CONTENT_TYPE, Exposition};
 
 pub(super) async fn show(State(app): State<App>) -> Result<impl IntoResponse, Unavailable> {
     let mut page = Exposition::default();
-    let is_loading = app.startup.durability().is_none();
+    let is_loading = app.startup.started().is_none();
     page.gauge(
         "loom_relay_loading",
         "1 while the store is being read; what links say waits until then.",

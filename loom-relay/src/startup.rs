@@ -1,28 +1,35 @@
 //! The time between listening and having read the store: how far that is, and when it is over.
+//!
+//! Relays and nodes listen first, because reading takes as long as there is data.
 
 use std::sync::Arc;
 
 use tokio::sync::SetOnce;
 
-use super::Opened;
-use crate::store::{Durability, Reading, StoreError};
+use crate::store::{Reading, StoreError};
 
-/// How far a relay is with starting.
-#[derive(Debug, Default)]
-pub(super) struct Startup {
+/// How far a server is with starting; when it has started, also what is known only then.
+#[derive(Debug)]
+pub struct Startup<T> {
     reading: Arc<Reading>,
-    /// Set when it has started: what its store promises, if it has one.
-    started: SetOnce<Option<Durability>>,
+    started: SetOnce<T>,
 }
 
-impl Startup {
+impl<T> Default for Startup<T> {
+    fn default() -> Self {
+        Self {
+            reading: Arc::default(),
+            started: SetOnce::new(),
+        }
+    }
+}
+
+impl<T> Startup<T> {
     /// Calls `open` in a thread that may block. Dropping what this returns gives the reading up.
-    pub(super) fn read<F>(
-        &self,
-        open: F,
-    ) -> impl Future<Output = Result<Opened, StoreError>> + use<F>
+    pub fn read<R, F>(&self, open: F) -> impl Future<Output = Result<R, StoreError>> + use<T, R, F>
     where
-        F: FnOnce(Arc<Reading>) -> Result<Opened, StoreError> + Send + 'static,
+        R: Send + 'static,
+        F: FnOnce(Arc<Reading>) -> Result<R, StoreError> + Send + 'static,
     {
         let reading = Arc::clone(&self.reading);
         let unwanted = GiveUp(Arc::clone(&self.reading));
@@ -34,23 +41,23 @@ impl Startup {
     }
 
     /// Everything that is held is there.
-    pub(super) fn over(&self, durability: Option<Durability>) {
+    pub fn over(&self, known: T) {
         // It is over once.
-        let _ = self.started.set(durability);
+        let _ = self.started.set(known);
     }
 
     /// Returns when it is over.
-    pub(super) async fn wait(&self) {
+    pub async fn wait(&self) {
         self.started.wait().await;
     }
 
-    /// `None` while the store is being read; then what it promises, `None` again in memory.
-    pub(super) fn durability(&self) -> Option<Option<Durability>> {
-        self.started.get().copied()
+    /// `None` while the store is being read.
+    pub fn started(&self) -> Option<&T> {
+        self.started.get()
     }
 
     /// Entries read so far.
-    pub(super) fn entries(&self) -> u64 {
+    pub fn entries(&self) -> u64 {
         self.reading.entries()
     }
 }
