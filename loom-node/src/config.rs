@@ -9,11 +9,11 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use loom_relay::config::{ConfigError, StoreConfig, check_peers, duration, maybe_empty_path};
-use loom_relay::driver::{DriverConfig, PeerUrl};
+use loom_relay::driver::{DriverConfig, PeerUrl, Skew};
 use loom_relay::store::Durability;
 
 use crate::feed::Limits;
-use crate::limits::{COMMANDS_MAX, ID_BYTES_MAX};
+use crate::limits::{COMMANDS_MAX, ID_BYTES_MAX, OFFSET_MS_MAX};
 use crate::plant::Plant;
 
 /// The command line of a node; every flag but the hidden ones has an environment variable.
@@ -62,6 +62,15 @@ pub struct NodeArgs {
     #[arg(long, env = "LOOM_LOG", default_value = "info", value_name = "FILTER")]
     pub log: String,
 
+    /// Let whoever can reach the API set this node's clock wrong, with POST /faults/clock: for tests
+    #[arg(long, env = "FAULT_API", value_parser = FalseyValueParser::new())]
+    pub fault_api: bool,
+
+    /// By how many milliseconds its clock is ahead when it starts, for --fault-api
+    #[arg(long, hide = true, default_value_t = 0, allow_hyphen_values = true, value_name = "MS",
+          value_parser = clap::value_parser!(i64).range(-OFFSET_MS_MAX..=OFFSET_MS_MAX))]
+    pub clock_offset_ms: i64,
+
     /// Exit when standard input ends, which the controller that started this process holds open
     #[arg(long, hide = true)]
     pub die_with_parent: bool,
@@ -82,6 +91,8 @@ pub struct NodeConfig {
     pub legacy_index: bool,
     /// Whether signatures of user souls are checked.
     pub verify_sea: bool,
+    /// Whether its clock can be set wrong through the API.
+    pub fault_api: bool,
     /// How much the change feed remembers.
     pub feed: Limits,
     /// A fault to be found; see [`Plant`].
@@ -130,13 +141,19 @@ impl NodeArgs {
             }
             .into());
         }
+        let skew = Skew::default();
+        if self.fault_api {
+            skew.set(self.clock_offset_ms);
+        }
         Ok(NodeConfig {
             peers: check_peers(&self.peers).map_err(ConfigError::from)?,
             store: StoreConfig::check(self.data_dir, self.durability)?,
             driver: DriverConfig {
                 commands_max: COMMANDS_MAX,
+                skew,
                 ..DriverConfig::with_ping_timeout(self.ping_timeout)
             },
+            fault_api: self.fault_api,
             legacy_index: self.legacy_index,
             verify_sea: self.verify_sea,
             ..NodeConfig::new(node_id)
@@ -157,6 +174,7 @@ impl NodeConfig {
             },
             legacy_index: false,
             verify_sea: false,
+            fault_api: false,
             feed: Limits::default(),
             plant: None,
         }

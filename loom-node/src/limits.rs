@@ -32,3 +32,6 @@ pub const CANARY_BYTES_MAX: usize = 256;
 
 /// Requests that may wait for the replica; one more is answered 503. A thousand take about 20 ms.
 pub const COMMANDS_MAX: usize = 1024;
+
+/// Milliseconds a clock can be set wrong by: a week.
+pub const OFFSET_MS_MAX: i64 = 7 * 24 * 3_600_000;

@@ -10,6 +10,7 @@ mod body;
 mod bulk;
 mod changes;
 mod error;
+mod faults;
 mod health;
 mod layer;
 mod openapi;
@@ -70,6 +71,11 @@ fn routes() -> Vec<Route> {
     routes
 }
 
+/// What is there only where the node was started with `--fault-api`.
+fn fault_routes() -> [Route; 1] {
+    [route(&Method::POST, "/faults/clock", faults::set_clock)]
+}
+
 /// What can be done to one record at `path`.
 fn routes_of_one(table: Table, path: &'static str) -> [Route; 4] {
     let [get, put, patch, delete] = [Method::GET, Method::PUT, Method::PATCH, Method::DELETE];
@@ -109,6 +115,8 @@ pub fn router(app: App) -> Router {
     let all = routes()
         .into_iter()
         .chain(called_bulk.into_iter().flatten());
+    let faults = fault_routes().into_iter();
+    let all = all.chain(faults.filter(|_| app.config().faults.is_some()));
     for Route { path, handler, .. } in all {
         router = router.route(path, handler);
     }

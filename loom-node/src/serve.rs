@@ -142,12 +142,16 @@ async fn serve_when(
         peers,
         ping_timeout: config.driver.ping_timeout,
         durability,
+        faults: config.fault_api.then_some(config.driver.skew),
         stop: stop.clone(),
     });
     let mut stopped = stop.subscribe();
     let server = axum::serve(listener, rest::router(app)).with_graceful_shutdown(stopping(&stop));
     let serving = tokio::spawn(server.into_future());
     tracing::info!(node = %config.node_id, %address, %durability, "node listening");
+    if config.fault_api {
+        tracing::warn!("--fault-api: whoever can reach this node can set its clock wrong");
+    }
     if let Some(plant) = config.plant {
         tracing::warn!(?plant, "this node is wrong on purpose");
     }

@@ -27,6 +27,7 @@ mod lobby;
 mod meter;
 mod outbox;
 pub mod parent;
+mod skew;
 mod socket;
 mod stats;
 mod url;
@@ -47,6 +48,7 @@ use self::hub::{Ask, Event, Inbox, Links};
 pub use self::hub::{CommandError, Hub, LinkView};
 use self::lobby::Lobby;
 pub use self::meter::{Meter, Metered};
+pub use self::skew::Skew;
 pub use self::stats::Stats;
 pub use self::url::{InvalidPeerUrl, PeerUrl};
 use crate::machine::Machine;
@@ -78,6 +80,8 @@ pub struct DriverConfig {
     pub inbox_bytes_max: u32,
     /// Commands that may wait for the machine.
     pub commands_max: usize,
+    /// How wrong the wall clock is that the machine is shown.
+    pub skew: Skew,
 }
 
 impl Default for DriverConfig {
@@ -94,6 +98,7 @@ impl Default for DriverConfig {
             inbox_len_max: 1024,
             inbox_bytes_max: 64 << 20,
             commands_max: 256,
+            skew: Skew::default(),
         }
     }
 }

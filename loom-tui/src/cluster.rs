@@ -119,6 +119,26 @@ pub struct MemberStatus {
     pub link: Link,
     /// Resident memory in bytes, where it can be read.
     pub memory: Option<u64>,
+    /// By how many milliseconds its clock was set ahead on purpose; behind if negative.
+    #[serde(default)]
+    pub clock_ms: i64,
+}
+
+impl MemberStatus {
+    /// Whether anything was done to it that [`ClusterBackend::heal`] ends.
+    pub fn is_at_fault(&self) -> bool {
+        !self.link.is_clear() || self.life == Life::Suspended || self.clock_ms != 0
+    }
+}
+
+/// How wrong a clock is: `300s ahead`, `1.5s behind`.
+pub fn clock_text(ahead_ms: i64) -> String {
+    let off = Duration::from_millis(ahead_ms.unsigned_abs());
+    match ahead_ms {
+        0 => "right".to_owned(),
+        1.. => format!("{off:?} ahead"),
+        _ => format!("{off:?} behind"),
+    }
 }
 
 /// Something that happened to the cluster, wished for or not.
@@ -220,13 +240,27 @@ pub trait ClusterBackend: Send + Sync + fmt::Debug {
         lease: Option<Duration>,
     ) -> Result<(), RigError>;
 
+    /// Sets a node's wall clock this many milliseconds ahead of the computer's, 0 to set it right. It
+    /// stays so when the node restarts.
+    async fn set_clock(&self, node: Member, ahead_ms: i64) -> Result<(), RigError> {
+        if ahead_ms == 0 {
+            return Ok(());
+        }
+        Err(RigError {
+            doing: format!("set the clock of {node}"),
+            reason: format!("a cluster of kind {} has no clocks of its own", self.kind()),
+            next_step: "use a local cluster".to_owned(),
+            refused: true,
+        })
+    }
+
     /// What the node's link has carried; `None` for the relay and where nobody counts.
     async fn traffic(&self, node: Member) -> Option<Traffic> {
         let _ = node;
         None
     }
 
-    /// Ends every fault: links cleared, suspended members resumed. Dead members stay dead.
+    /// Ends every fault: links cleared, suspended members resumed, clocks set right. Dead members stay dead.
     async fn heal(&self) -> Result<(), RigError>;
 
     /// Ends everything this backend started. Nothing is left running afterwards.

@@ -135,6 +135,10 @@ pub enum Action {
     Degrade,
     /// Delete what a member has stored.
     Wipe,
+    /// Set a node's clock wrong.
+    BumpClock,
+    /// Set a node's clock right.
+    ResetClock,
 }
 
 impl Action {
@@ -187,6 +191,8 @@ impl fmt::Display for Action {
             Self::Resume => "resume",
             Self::Degrade => "degrade",
             Self::Wipe => "wipe",
+            Self::BumpClock => "bump-clock",
+            Self::ResetClock => "reset-clock",
         })
     }
 }
@@ -273,6 +279,8 @@ mod tests {
             Action::CreateEdge,
             Action::ListEdges,
             Action::HealAll,
+            Action::BumpClock,
+            Action::ResetClock,
         ] {
             let written = serde_json::to_string(&action).unwrap();
             assert_eq!(written, format!("\"{action}\""));

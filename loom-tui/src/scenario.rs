@@ -52,6 +52,7 @@ built_in![
     "node-wipe",
     "relay-crash",
     "relay-wipe",
+    "clock-skew",
     "chaos",
     "torture",
     "soak",

@@ -41,6 +41,7 @@ impl Fake {
             last_exit: None,
             link: Link::default(),
             memory: None,
+            clock_ms: 0,
         });
         Arc::new(Self {
             members: Mutex::new(members.to_vec()),

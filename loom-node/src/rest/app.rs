@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use loom_relay::driver::{Hub, LinkView};
+use loom_relay::driver::{Hub, LinkView, Skew};
 use loom_relay::machine::Side;
 use loom_relay::metrics::Counter;
 use loom_relay::startup::Startup;
@@ -34,6 +34,8 @@ pub struct AppConfig {
     pub ping_timeout: Duration,
     /// What an acknowledged write survives; `None` without a store.
     pub durability: Durability,
+    /// How wrong the clock is, where clients may set it.
+    pub faults: Option<Skew>,
     /// Becomes true when the node is to stop.
     pub stop: watch::Sender<bool>,
 }

@@ -19,7 +19,7 @@ mod tests {
     use serde_json::Value;
 
     use super::DOCUMENT;
-    use crate::rest::routes;
+    use crate::rest::{fault_routes, routes};
 
     fn document() -> Value {
         serde_json::from_str(DOCUMENT).expect("openapi.json is JSON")
@@ -38,6 +38,7 @@ mod tests {
             .collect();
         let routed: BTreeSet<_> = routes()
             .iter()
+            .chain(&fault_routes())
             .map(|route| format!("{} {}", route.method, route.path))
             .collect();
         assert_eq!(described, routed);

@@ -41,6 +41,41 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
+async fn a_clock_is_set_wrong_only_where_that_was_asked_for() {
+    let body = json!({"offset_ms": -300_000});
+    let plain = Node::alone().await;
+    let (status, _) = plain.post("/faults/clock", &body).await;
+    assert_eq!(status, 404);
+    plain.stop().await;
+
+    let mut config = NodeConfig::new("node-1");
+    config.fault_api = true;
+    let node = Node::start(config).await;
+    let state = async || {
+        let value = json!({"value": "v"});
+        let (_, answer) = node.put("/canary", &value).await;
+        answer["state"].as_f64().unwrap()
+    };
+    let ahead = json!({"offset_ms": 3_600_000});
+    let before = state().await;
+    assert_eq!(
+        node.post("/faults/clock", &ahead).await,
+        (200, json!({"success": true, "offset_ms": 3_600_000}))
+    );
+    let after = state().await;
+    assert!(after - before >= 3_600_000.0, "{before} {after}");
+    for bad in [
+        json!({}),
+        json!({"offset_ms": 0.5}),
+        json!({"offset_ms": 1e12}),
+    ] {
+        let (status, answer) = node.post("/faults/clock", &bad).await;
+        assert_eq!((status, &answer["code"]), (400, &json!("invalid_value")));
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn shutdown_answers_and_then_the_node_ends_cleanly() {
     let node = Node::alone().await;
     let mut changes = node.changes("").await;

@@ -293,9 +293,10 @@ impl<M: Machine> Core<M> {
         let wall = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
+        let wall_ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
         Now {
             mono: Mono(self.started.elapsed()),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            wall_ms: self.opening.config.skew.shift(wall_ms),
         }
     }
 }

@@ -55,7 +55,13 @@ fn spans(faults: &[Fault]) -> Vec<Span<'_>> {
     for fault in faults.iter().filter(|fault| fault.error.is_none()) {
         let ended: &[Action] = match fault.action {
             Action::Heal => &[Action::Cut, Action::Degrade],
-            Action::HealAll => &[Action::Cut, Action::Degrade, Action::Suspend],
+            Action::ResetClock => &[Action::BumpClock],
+            Action::HealAll => &[
+                Action::Cut,
+                Action::Degrade,
+                Action::Suspend,
+                Action::BumpClock,
+            ],
             Action::Start | Action::Restart => &[Action::Kill, Action::Stop],
             Action::Resume => &[Action::Suspend],
             _ => &[],
@@ -70,7 +76,12 @@ fn spans(faults: &[Fault]) -> Vec<Span<'_>> {
         });
         if matches!(
             fault.action,
-            Action::Cut | Action::Degrade | Action::Kill | Action::Stop | Action::Suspend
+            Action::Cut
+                | Action::Degrade
+                | Action::Kill
+                | Action::Stop
+                | Action::Suspend
+                | Action::BumpClock
         ) {
             open.insert((fault.member, fault.action), spans.len());
             spans.push(Span {

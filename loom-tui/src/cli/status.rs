@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use super::{CliError, Exit, say};
-use crate::cluster::{Life, Member, MemberStatus, RigError, Traffic};
+use crate::cluster::{Life, Member, MemberStatus, RigError, Traffic, clock_text};
 use crate::control::Client;
 use crate::control::wire::{Ask, Hello};
 
@@ -119,6 +119,9 @@ fn table(status: &Status) -> Vec<String> {
             status.url,
             status.generation,
         );
+        if status.clock_ms != 0 {
+            line.push_str(&format!("  (clock {})", clock_text(status.clock_ms)));
+        }
         if let (Life::Dead, Some(how)) = (status.life, &status.last_exit) {
             line.push_str(&format!("  (ended by {how})"));
         }

@@ -128,6 +128,10 @@ impl ClusterBackend for AttachedCluster {
         self.client.ask(ask).await
     }
 
+    async fn set_clock(&self, node: Member, ahead_ms: i64) -> Result<(), RigError> {
+        self.client.ask(Ask::SetClock { node, ahead_ms }).await
+    }
+
     async fn traffic(&self, node: Member) -> Option<Traffic> {
         self.look::<Option<Traffic>>(Ask::Traffic { node }).await?
     }

@@ -267,6 +267,7 @@ async fn crew(
             last_exit: None,
             link: Link::default(),
             memory: None,
+            clock_ms: 0,
         });
         let hint = Arc::new(Notify::new());
         hints.insert(container.name.clone(), Arc::clone(&hint));

@@ -3,6 +3,7 @@
 //! [`LocalCluster::open`] makes one. Nothing runs until members are started. Each node dials the
 //! relay through a [`LinkProxy`] of its own, which is where its link is cut.
 
+mod clocks;
 mod config;
 pub(super) mod health;
 mod resident;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::broadcast;
 
@@ -21,7 +22,10 @@ use super::lifecycle::Wish;
 use super::logs::LogBook;
 use super::ports::{Port, address};
 use super::proxy::LinkProxy;
-use super::{ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError, Traffic};
+use super::{
+    ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError, Traffic, clock_text,
+};
+use clocks::Clocks;
 use resident::Resident;
 
 pub use config::{BASE_PORT, Durability, LocalConfig, NODES_MAX, RELAY_PORT};
@@ -33,6 +37,7 @@ pub struct LocalCluster {
     desks: Desks,
     logs: BTreeMap<Member, LogBook>,
     links: BTreeMap<Member, Arc<LinkProxy>>,
+    clocks: Arc<Clocks>,
 }
 
 impl LocalCluster {
@@ -77,6 +82,7 @@ impl LocalCluster {
         for member in config.members().filter(|member| *member != Member::Relay) {
             links.insert(member, Arc::new(LinkProxy::open(relay).await?));
         }
+        let clocks = Arc::new(Clocks::default());
         let mut desks = Desks::new();
         let mut logs = BTreeMap::new();
         for (member, port) in ports {
@@ -96,6 +102,7 @@ impl LocalCluster {
                 port,
                 link,
                 links_to_it,
+                clocks: Arc::clone(&clocks),
                 member,
             };
             tokio::spawn(resident.run(orders));
@@ -106,6 +113,7 @@ impl LocalCluster {
             desks,
             logs,
             links,
+            clocks,
         })
     }
 }
@@ -119,6 +127,7 @@ impl ClusterBackend for LocalCluster {
     async fn members(&self) -> Vec<MemberStatus> {
         let statuses = self.desks.statuses().map(|mut status| {
             status.memory = status.pid.and_then(resident_bytes);
+            status.clock_ms = self.clocks.get(status.member);
             status
         });
         statuses.collect()
@@ -170,6 +179,54 @@ impl ClusterBackend for LocalCluster {
         self.desks.set_link(node, link, lease).await
     }
 
+    async fn set_clock(&self, node: Member, ahead_ms: i64) -> Result<(), RigError> {
+        let refused = |reason: String, next_step: &str| RigError {
+            doing: format!("set the clock of {node}"),
+            reason,
+            next_step: next_step.to_owned(),
+            refused: true,
+        };
+        if !self.links.contains_key(&node) {
+            let reason = "only nodes of this cluster have a clock that can be set".to_owned();
+            return Err(refused(reason, "name one of them"));
+        }
+        if !(-clocks::AHEAD_MS_MAX..=clocks::AHEAD_MS_MAX).contains(&ahead_ms) {
+            let reason = format!("{} is more than a week", clock_text(ahead_ms));
+            return Err(refused(reason, "name less"));
+        }
+        let status = self.desks.statuses().find(|status| status.member == node);
+        let life = status.as_ref().map(|status| status.life);
+        if matches!(life, Some(Life::Suspended | Life::Starting)) {
+            let reason = "it is not answering now".to_owned();
+            return Err(refused(reason, "resume it, or wait until it is up"));
+        }
+        // What is down starts with it.
+        let was = self.clocks.set(node, ahead_ms);
+        if let (Some(Life::Up), Some(status)) = (life, status) {
+            let address = status.url.trim_start_matches("http://").parse();
+            let told = match address {
+                Ok(address) => clocks::tell(address, ahead_ms).await,
+                Err(_) => Err(io::Error::other(format!("{} is no address", status.url))),
+            };
+            told.map_err(|error| RigError {
+                doing: format!("set the clock of {node}"),
+                reason: error.to_string(),
+                next_step: "look at its log".to_owned(),
+                refused: false,
+            })?;
+        }
+        if was != ahead_ms {
+            // Nobody may be listening.
+            let _ = self.desks.events().send(ClusterEvent {
+                at: SystemTime::now(),
+                member: Some(node),
+                what: format!("clock {}", clock_text(ahead_ms)),
+                unexpected: false,
+            });
+        }
+        Ok(())
+    }
+
     async fn traffic(&self, node: Member) -> Option<Traffic> {
         Some(self.links.get(&node)?.traffic())
     }
@@ -179,7 +236,13 @@ impl ClusterBackend for LocalCluster {
     }
 
     async fn heal(&self) -> Result<(), RigError> {
-        self.desks.heal().await
+        let mut healed = self.desks.heal().await;
+        for node in self.links.keys().copied() {
+            if self.clocks.get(node) != 0 {
+                healed = healed.and(self.set_clock(node, 0).await);
+            }
+        }
+        healed
     }
 
     async fn shutdown(&self) -> Result<(), RigError> {
@@ -202,6 +265,7 @@ fn first_status(member: Member, port: u16) -> MemberStatus {
         last_exit: None,
         link: Link::default(),
         memory: None,
+        clock_ms: 0,
     }
 }
 

@@ -196,6 +196,7 @@ impl ClusterBackend for RemoteCluster {
                 last_exit: seen.silent.clone(),
                 link: Link::default(),
                 memory: None,
+                clock_ms: 0,
             }
         });
         statuses.collect()

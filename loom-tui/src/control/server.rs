@@ -260,6 +260,10 @@ impl Desk {
                 backend.set_link(node, link, lease).await?;
                 owned.add(node);
             }
+            Ask::SetClock { node, ahead_ms } => {
+                backend.set_clock(node, ahead_ms).await?;
+                owned.add(node);
+            }
             Ask::Heal => backend.heal().await?,
             Ask::EndOwnedFaults => owned.heal(backend).await?,
             Ask::Down => {
@@ -308,7 +312,10 @@ impl Owned {
         for member in members.unwrap_or_default() {
             let resumed = backend.resume(member).await;
             let cleared = match member {
-                Member::Node(_) => backend.set_link(member, Link::default(), None).await,
+                Member::Node(_) => {
+                    let linked = backend.set_link(member, Link::default(), None).await;
+                    linked.and(backend.set_clock(member, 0).await)
+                }
                 Member::Relay => Ok(()),
             };
             worst = worst.and(resumed).and(cleared);

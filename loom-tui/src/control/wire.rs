@@ -86,6 +86,13 @@ pub enum Ask {
         /// Milliseconds until it heals by itself.
         lease_ms: Option<u64>,
     },
+    /// See [`crate::cluster::ClusterBackend::set_clock`].
+    SetClock {
+        /// Whose.
+        node: Member,
+        /// By how many milliseconds it is to be ahead.
+        ahead_ms: i64,
+    },
     /// See [`crate::cluster::ClusterBackend::heal`].
     Heal,
     /// Ends the faults that were made over this connection and would end with it.

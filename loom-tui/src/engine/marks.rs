@@ -85,6 +85,7 @@ mod tests {
             last_exit: exit.map(str::to_owned),
             link,
             memory: None,
+            clock_ms: 0,
         }
     }
 

@@ -128,7 +128,21 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
     let mut recoveries = host.recoveries.finish(is_quiet).await;
     drop(host);
     let mut before_poke = None;
-    if let Some(busy) = settled.not_quiet.take() {
+    if settled.deferred {
+        let why = "what is stamped ahead of a node's clock waits until it is due";
+        play.story.note(why);
+        settled.not_quiet = None;
+        for recovery in &mut recoveries {
+            if let Recovered::Not(_) = recovery.ended {
+                recovery.ended = Recovered::NotMeasured(why.to_owned());
+            }
+        }
+        recoveries.push(Recovery {
+            after: "the script's end".to_owned(),
+            at_ms: mended_at.as_secs_f64() * 1_000.0,
+            ended: Recovered::NotMeasured(why.to_owned()),
+        });
+    } else if let Some(busy) = settled.not_quiet.take() {
         play.story.note(&format!("not quiet {busy}"));
         if !play.cancel.is_cancelled() {
             play.story.note("poking every node with one write");

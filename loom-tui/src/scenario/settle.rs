@@ -14,7 +14,7 @@ use super::host;
 use crate::check::FinalState;
 use crate::check::version::Held;
 use crate::client::{Digest, EdgeFilter, NewVertex, Outcome, VertexFilter, WriteOp};
-use crate::cluster::{ClusterBackend, Life, Member, RigError};
+use crate::cluster::{ClusterBackend, Life, Member, MemberStatus, RigError};
 use crate::history::recorder::Asked;
 use crate::history::{Action, Recorder};
 use crate::probe::{Mark, Probe, Unseen};
@@ -157,9 +157,7 @@ pub async fn await_converged(
 /// A member that cannot be started is the rig's failure.
 pub async fn mend(backend: &Arc<dyn ClusterBackend>, recorder: &Recorder) -> Result<(), RigError> {
     let members = backend.members().await;
-    let broken = members
-        .iter()
-        .any(|status| !status.link.is_clear() || status.life == Life::Suspended);
+    let broken = members.iter().any(MemberStatus::is_at_fault);
     if broken {
         let healing = recorder.inject(Action::HealAll, None, None).await;
         let healed = backend.heal().await;
@@ -189,6 +187,8 @@ pub struct Settled {
     pub not_quiet: Option<String>,
     /// Whether the digests were equal in the end, quiet or not.
     pub agreed: bool,
+    /// Whether nothing moves any more but what waits for a node's clock to get there.
+    pub deferred: bool,
     /// How long that was waited for.
     pub took: Duration,
     /// What had not arrived yet when it became late.
@@ -198,8 +198,8 @@ pub struct Settled {
 /// Waits until a mended cluster is quiet, or nothing moves in it any more.
 ///
 /// Where others write too (`shared`), what moves may be theirs: once every write that is followed
-/// has been shown everywhere, their motion is not waited for. Writes that wait for a node's clock
-/// move when they are due, so that stillness means nothing while there are any.
+/// has been shown everywhere, their motion is not waited for. Writes that wait for a node's clock are
+/// waited for as long as anything else; those that are due later are judged by their due time.
 ///
 /// What was written since `mark` and is still missing after `late_after` is noted as late.
 pub async fn await_quiet(
@@ -222,6 +222,7 @@ pub async fn await_quiet(
             return Settled {
                 not_quiet: None,
                 agreed: true,
+                deferred: false,
                 took: begun.elapsed(),
                 late: late.unwrap_or_default(),
             };
@@ -243,10 +244,10 @@ pub async fn await_quiet(
         }
         let still = match &seen {
             _ if equal => patience.lost_after,
-            Ok(digests) if digests.wait_for_clocks() => patience.within,
             _ => patience.stuck_after,
         };
         if moved.elapsed() >= still || begun.elapsed() >= patience.within {
+            let deferred = seen.as_ref().is_ok_and(Digests::wait_for_clocks);
             let mut why: Vec<String> = busy.iter().map(ToString::to_string).collect();
             match seen {
                 Ok(digests) if !equal => why.push(digests.difference()),
@@ -258,6 +259,7 @@ pub async fn await_quiet(
             return Settled {
                 not_quiet: Some(format!("after {waited:.1} s: {}", why.join("; "))),
                 agreed: equal,
+                deferred,
                 took,
                 late: late.unwrap_or_default(),
             };

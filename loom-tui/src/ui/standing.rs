@@ -225,7 +225,7 @@ pub fn active_faults(snapshot: &Snapshot) -> usize {
             row.status.life,
             Life::Suspended | Life::Stopped | Life::Dead
         );
-        link + usize::from(life)
+        link + usize::from(life) + usize::from(row.status.clock_ms != 0)
     });
     faults.sum()
 }

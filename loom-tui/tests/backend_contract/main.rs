@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod attached;
+mod clocks;
 mod engine;
 mod links;
 mod lives;

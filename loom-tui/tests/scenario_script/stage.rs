@@ -160,6 +160,7 @@ impl ClusterBackend for Puppet {
                 last_exit: None,
                 link: links.get(&member).copied().unwrap_or_default(),
                 memory: None,
+                clock_ms: 0,
             })
             .to_vec()
     }

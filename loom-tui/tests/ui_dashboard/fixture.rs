@@ -47,6 +47,7 @@ pub(crate) fn member(member: Member) -> MemberRow {
             last_exit: None,
             link: Link::default(),
             memory: Some((14 + number) << 20),
+            clock_ms: 0,
         },
         connected: Some(true),
         fault_since: None,

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
+use super::clocks::Clocks;
 use super::config::LocalConfig;
 use super::health;
 use crate::cluster::child::{Nursery, Running};
@@ -39,6 +40,7 @@ pub(super) struct Resident {
     pub(super) link: Option<Arc<LinkProxy>>,
     /// The relay's: every node's, to be told when the relay moves to another port.
     pub(super) links_to_it: Vec<Arc<LinkProxy>>,
+    pub(super) clocks: Arc<Clocks>,
     pub(super) member: Member,
 }
 
@@ -157,6 +159,10 @@ impl Resident {
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         let relay = self.link.as_ref().map(|link| link.address());
         let mut command = self.config.command(self.member, self.port.number(), relay);
+        if let Member::Node(_) = self.member {
+            let ahead_ms = self.clocks.get(self.member);
+            command.args(["--fault-api", &format!("--clock-offset-ms={ahead_ms}")]);
+        }
         command.stdout(output).stderr(errors);
         let program = self.config.program.display();
         let running = self

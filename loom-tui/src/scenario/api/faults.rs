@@ -40,7 +40,8 @@ pub(super) const GROUP: Group = Group {
         },
         Doc {
             usage: "heal_all()",
-            about: "Clears every link and resumes what is suspended. Dead members stay dead.",
+            about: "Clears every link, resumes what is suspended and sets clocks right. Dead members \
+                    stay dead.",
         },
         Doc {
             usage: "kill(m)",
@@ -65,6 +66,16 @@ pub(super) const GROUP: Group = Group {
         Doc {
             usage: "resume(m)",
             about: "Thaws a suspended member (SIGCONT).",
+        },
+        Doc {
+            usage: "bump_clock(n, by)",
+            about: "Sets the node's clock ahead of what it shows now, `\"5m\"`, or behind, `\"-5m\"`. \
+                    What is stamped in a node's future waits there until its clock gets there, by \
+                    GUN's rule; the checkers call it deferred.",
+        },
+        Doc {
+            usage: "reset_clock(n)",
+            about: "Sets the node's clock right. Its stamps go on above those it has issued.",
         },
         Doc {
             usage: "wipe(m)",
@@ -133,6 +144,31 @@ pub(super) fn register(api: &mut Api<'_>) {
         .register_fn(api.named("heal_all"), move || -> Result<()> {
             Ok(host.fault(Action::HealAll, None, None, host.backend.heal())?)
         });
+    let host = Arc::clone(&api.host);
+    api.engine.register_fn(
+        api.named("bump_clock"),
+        move |which: Dynamic, by: &str| -> Result<()> {
+            let node = node(&host, &which)?;
+            let by_ms = signed_ms(by)?;
+            let value = Some(Json::of(&json!({ "by": by })));
+            Ok(host.fault(Action::BumpClock, Some(node), value, async {
+                let members = host.backend.members().await;
+                let now = members.iter().find(|status| status.member == node);
+                let ahead_ms = now.map_or(0, |status| status.clock_ms);
+                let ahead_ms = ahead_ms.saturating_add(by_ms);
+                host.backend.set_clock(node, ahead_ms).await
+            })?)
+        },
+    );
+    let host = Arc::clone(&api.host);
+    api.engine.register_fn(
+        api.named("reset_clock"),
+        move |which: Dynamic| -> Result<()> {
+            let node = node(&host, &which)?;
+            let work = host.backend.set_clock(node, 0);
+            Ok(host.fault(Action::ResetClock, Some(node), None, work)?)
+        },
+    );
     for (name, action) in [
         ("kill", Action::Kill),
         ("stop", Action::Stop),
@@ -182,6 +218,16 @@ fn relink(
         change(&mut link);
         host.backend.set_link(node, link, None).await
     })
+}
+
+/// A duration in milliseconds that may be negative: `5m`, `-5m`.
+fn signed_ms(text: &str) -> Result<i64, Trouble> {
+    let (sign, length) = match text.strip_prefix('-') {
+        Some(length) => (-1, length),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let length = quantity::duration(length).map_err(Trouble::mistake)?;
+    Ok(sign * i64::try_from(length.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn flow(how: &Map) -> Result<Flow, Trouble> {

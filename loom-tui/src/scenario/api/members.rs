@@ -26,6 +26,10 @@ pub(super) const GROUP: Group = Group {
             about: "One node, counted from 1; a name such as `\"node-2\"` works too.",
         },
         Doc {
+            usage: "alone()",
+            about: "Whether the cluster is this run's alone, and gone after it.",
+        },
+        Doc {
             usage: "relay()",
             about: "The relay, for `kill`, `stop`, `start`, `restart`, `suspend`, `resume` and `wipe`.",
         },
@@ -74,6 +78,9 @@ pub(super) fn register(api: &mut Api<'_>) {
             let host = Arc::clone(&host);
             Ok::<_, Box<EvalAltResult>>(Node { member, host })
         });
+    let host = Arc::clone(&api.host);
+    api.engine
+        .register_fn(api.named("alone"), move || !host.shared);
     api.engine.register_fn(api.named("relay"), || Relay);
     api.engine.register_fn(api.named("health"), |node: Node| {
         let client = node.client();

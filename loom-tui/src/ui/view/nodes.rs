@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::cluster::Member;
+use crate::cluster::{Member, clock_text};
 use crate::snapshot::MemberRow;
 use crate::ui::fmt;
 use crate::ui::glyphs::Glyphs;
@@ -298,6 +298,10 @@ fn inspector(pen: &mut Pen<'_>, used: u16, row: &MemberRow) {
             format!("link {}", link_text(row, glyphs)),
             LinkStanding::of(row).role(),
         ));
+    }
+    if status.clock_ms != 0 {
+        let clock = clock_text(status.clock_ms);
+        facts.push((format!("clock {clock}"), Role::Warn));
     }
     if let Some(pid) = status.pid {
         facts.push((format!("pid {pid}"), Role::Dim));
