@@ -7,6 +7,7 @@ mod dashboard;
 mod doctor;
 mod faults;
 mod folder;
+pub(crate) mod hosts;
 mod image;
 mod leftover;
 mod lives;

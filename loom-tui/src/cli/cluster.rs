@@ -7,12 +7,12 @@ use clap::{Args, ValueEnum};
 
 use super::CliError;
 use super::folder::cluster_folder;
+use super::hosts::HostsArgs;
 use crate::cluster::docker::{COMPOSE, DEFAULT_NAME, DockerCluster, DockerConfig, clusters};
 use crate::cluster::local::{
     BASE_PORT, Durability, LocalCluster, LocalConfig, NODES_MAX, RELAY_PORT,
 };
 use crate::cluster::{ClusterBackend, RigError};
-use crate::docker::Engine;
 
 /// Where members run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -69,6 +69,9 @@ pub struct ClusterArgs {
     )]
     backend: Backend,
 
+    #[command(flatten)]
+    hosts: HostsArgs,
+
     /// What containers, networks and volumes are called and labelled by
     #[arg(long, default_value = DEFAULT_NAME, value_name = "NAME", value_parser = object_name)]
     name: String,
@@ -77,7 +80,11 @@ pub struct ClusterArgs {
 impl ClusterArgs {
     /// Where they say.
     pub(super) fn backend(&self) -> Backend {
-        self.backend
+        match self.hosts.is_empty() {
+            true => self.backend,
+            // Engines are for nothing else.
+            false => Backend::Docker,
+        }
     }
 
     /// The same as flags, for another process.
@@ -92,6 +99,9 @@ impl ClusterArgs {
         say("--durability", self.durability.to_string().as_ref());
         say("--backend", self.backend.name().as_ref());
         say("--name", self.name.as_ref());
+        if let Some(hosts) = self.hosts.to_flag() {
+            say("--hosts", hosts.as_ref());
+        }
         if let Some(folder) = &self.data_dir {
             say("--data-dir", folder.as_ref());
         }
@@ -103,21 +113,22 @@ impl ClusterArgs {
     /// # Errors
     /// When it cannot be made.
     pub async fn open(self) -> Result<Arc<dyn ClusterBackend>, CliError> {
-        match self.backend {
+        match self.backend() {
             Backend::Local => Ok(LocalCluster::open(self.into_config()?).await?),
             Backend::Docker => Ok(self.in_containers().await?),
         }
     }
 
     async fn in_containers(self) -> Result<Arc<DockerCluster>, RigError> {
-        let engine = Engine::connect().await?;
+        let engines = self.hosts.engines().await?;
         let temporary = self.data_dir.is_none();
         let folder = self.data_dir.unwrap_or_else(cluster_folder);
+        let engine = &engines[0];
         let found = clusters(&engine.docker).await?;
         let wanted =
             |name: &str| name == self.name || (self.name == DEFAULT_NAME && name == COMPOSE);
         if let Some(found) = found.iter().find(|it| !it.ours && wanted(&it.name)) {
-            return DockerCluster::attach(&engine, found, Path::new(&folder), |_| None).await;
+            return DockerCluster::attach(engine, found, Path::new(&folder), |_| None).await;
         }
         let config = DockerConfig {
             name: self.name,
@@ -128,7 +139,7 @@ impl ClusterArgs {
             durability: self.durability,
             ..DockerConfig::new(folder)
         };
-        DockerCluster::open(&engine, config).await
+        DockerCluster::open_on(&engines, config).await
     }
 
     /// The local cluster they describe, made of this executable.

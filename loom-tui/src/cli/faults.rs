@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::hosts::HostsArgs;
 use super::quantity::{bandwidth, duration, permille};
 use super::{CliError, Exit, leftover, say};
 use crate::cluster::{Flow, Link, Member, MemberStatus, RigError};
@@ -84,6 +85,9 @@ pub(super) struct HealArgs {
     /// Where no controller answers, heal only the containers of this cluster
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+
+    #[command(flatten)]
+    hosts: HostsArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -184,7 +188,7 @@ pub(super) async fn heal(args: HealArgs, control: &Path) -> Result<Exit, CliErro
         Ok(client) => client,
         Err(nobody @ ConnectError::Nobody(_)) => {
             let named = if everything { &[][..] } else { &members };
-            return match leftover::heal(named, args.name.as_deref()).await {
+            return match leftover::heal(&args.hosts, named, args.name.as_deref()).await {
                 Ok(healed) if healed.is_empty() => Err(nobody.into()),
                 Ok(healed) => {
                     healed.iter().for_each(|line| say(line));

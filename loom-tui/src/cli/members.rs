@@ -38,6 +38,10 @@ pub(super) struct NodeCommand {
         value_name = "ADDRESS:PORT"
     )]
     link_control: Option<SocketAddr>,
+
+    /// Begin with that link cut, for half a minute or until it is set
+    #[arg(long, hide = true, requires = "link_control")]
+    link_held: bool,
 }
 
 pub(super) async fn relay(command: RelayCommand) -> Exit {
@@ -52,6 +56,7 @@ pub(super) async fn node(command: NodeCommand) -> Exit {
         node,
         plant,
         link_control,
+        link_held,
     } = command;
     if node.die_with_parent {
         die_with_parent();
@@ -69,7 +74,7 @@ pub(super) async fn node(command: NodeCommand) -> Exit {
     };
     config.plant = plant;
     if let Some(control) = link_control {
-        match link_control::dial_through(&config.peers, control).await {
+        match link_control::dial_through(&config.peers, control, link_held).await {
             Ok(instead) => config.peers = instead,
             Err(error) => return ended(Err(format!("--link-control {control}: {error}"))),
         }

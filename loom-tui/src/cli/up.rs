@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::hosts::HostsArgs;
 use super::signals::{EndSignals, asked_to_end};
 use super::{CliError, ClusterArgs, Exit, leftover, say};
 use crate::cluster::{ClusterBackend, MemberStatus};
@@ -116,6 +117,9 @@ pub(super) struct DownArgs {
     /// Where no controller answers, remove only the containers of this cluster
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+
+    #[command(flatten)]
+    hosts: HostsArgs,
 }
 
 pub(super) async fn down(args: DownArgs, control: &Path) -> Result<Exit, CliError> {
@@ -123,7 +127,7 @@ pub(super) async fn down(args: DownArgs, control: &Path) -> Result<Exit, CliErro
     let client = match Client::connect(control, false).await {
         Ok(client) => client,
         Err(nobody @ ConnectError::Nobody(_)) => {
-            return match leftover::remove(args.volumes, only).await {
+            return match leftover::remove(&args.hosts, args.volumes, only).await {
                 Ok(removed) if !removed.is_empty() => {
                     removed.iter().for_each(|line| say(line));
                     Ok(Exit::Ok)
@@ -140,7 +144,7 @@ pub(super) async fn down(args: DownArgs, control: &Path) -> Result<Exit, CliErro
     let _ = tokio::time::timeout(HUNG_UP_WITHIN, client.hung_up()).await;
     say("the cluster is down");
     if args.volumes && client.hello().kind == "docker" {
-        let removed = leftover::remove(true, only).await?;
+        let removed = leftover::remove(&args.hosts, true, only).await?;
         removed.iter().for_each(|line| say(line));
     }
     Ok(Exit::Ok)

@@ -9,6 +9,7 @@
 mod config;
 mod container;
 mod find;
+mod fleet;
 mod logs;
 mod names;
 mod objects;
@@ -35,7 +36,8 @@ use super::{ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigE
 use crate::client::http;
 use crate::docker::{Engine, image};
 use container::Container;
-use objects::{Objects, Published};
+use fleet::Fleet;
+use objects::Published;
 use place::Place;
 use resident::Resident;
 
@@ -50,7 +52,7 @@ pub struct DockerCluster {
     desks: Desks,
     logs: BTreeMap<Member, LogBook>,
     places: BTreeMap<Member, Arc<Place>>,
-    watcher: JoinHandle<()>,
+    watchers: Vec<JoinHandle<()>>,
     /// `None` where somebody else made everything: then nothing is ended or removed.
     own: Option<Own>,
 }
@@ -58,7 +60,7 @@ pub struct DockerCluster {
 /// What this cluster has made.
 #[derive(Debug)]
 struct Own {
-    objects: Objects,
+    fleet: Fleet,
     config: DockerConfig,
     /// Held so that nobody else takes the port of a member that is down.
     _ports: Vec<Port>,
@@ -71,6 +73,14 @@ impl DockerCluster {
     /// # Errors
     /// When the engine refuses; nothing is left behind then.
     pub async fn open(engine: &Engine, config: DockerConfig) -> Result<Arc<Self>, RigError> {
+        Self::open_on(std::slice::from_ref(engine), config).await
+    }
+
+    /// The same on several machines: members are placed round-robin, the relay on the first.
+    ///
+    /// # Errors
+    /// When an engine refuses; nothing is left behind then.
+    pub async fn open_on(engines: &[Engine], config: DockerConfig) -> Result<Arc<Self>, RigError> {
         if config.nodes == 0 || config.nodes > NODES_MAX {
             return Err(RigError {
                 doing: "open a cluster of containers".to_owned(),
@@ -79,73 +89,107 @@ impl DockerCluster {
                 refused: false,
             });
         }
-        let local = engine.endpoint.host().is_none();
-        let objects = Objects {
-            docker: engine.docker.clone(),
-            names: config.names(),
-            bind: if local { "127.0.0.1" } else { "0.0.0.0" }.to_owned(),
+        let fleet = Fleet::of(engines, &config).await?;
+        let mut images = Vec::new();
+        for site in &fleet.sites {
+            images.push(match &config.image {
+                Some(image) => image.clone(),
+                None => image::of_this_program(&site.engine).await?,
+            });
+            site.objects.check_unused().await?;
+        }
+        fleet.remove(false).await?;
+        let made = match fleet.lay(&config).await {
+            Ok(()) => Self::furnish(&fleet, &config, &images).await,
+            Err(error) => Err(error),
         };
-        let image = match &config.image {
-            Some(image) => image.clone(),
-            None => image::of_this_program(engine).await?,
-        };
-        objects.check_unused().await?;
-        objects.remove(false).await?;
-        match Self::build(engine, &objects, config, &image).await {
-            Ok(cluster) => Ok(Arc::new(cluster)),
+        match made {
+            Ok((ports, moved)) => Self::man(fleet, config, ports, moved).await,
             Err(error) => {
                 // The first error says more than a second one would.
-                let _ = objects.remove(false).await;
+                let _ = fleet.remove(false).await;
                 Err(error)
             }
         }
     }
 
-    async fn build(
-        engine: &Engine,
-        objects: &Objects,
-        config: DockerConfig,
-        image: &str,
-    ) -> Result<Self, RigError> {
-        objects.lay(&config).await?;
-        let mut ports = Vec::new();
-        let mut moved = Vec::new();
-        for member in config.members() {
-            let wanted = config.wanted_port(member);
-            let port = Port::take(wanted).map_err(|error| rig(&config, &error))?;
-            if wanted != 0 && wanted != port.number() {
-                moved.push((member, wanted, port.number()));
+    /// Makes the containers. Returns the ports that are held, and those that were not to be had.
+    async fn furnish(
+        fleet: &Fleet,
+        config: &DockerConfig,
+        images: &[String],
+    ) -> Result<(Vec<Port>, Vec<Moved>), RigError> {
+        let (mut ports, mut moved) = (Vec::new(), Vec::new());
+        let network = fleet.network();
+        for (site, image) in fleet.sites.iter().zip(images) {
+            for member in fleet.members_of(site, config) {
+                let wanted = config.wanted_port(member);
+                let taken = fleet.publish(member, wanted);
+                let (port, held) = taken.map_err(|error| rig(config, &error))?;
+                if wanted != 0 && wanted != port {
+                    moved.push((member, wanted, port));
+                }
+                ports.extend(held);
+                let mut published = Published {
+                    port,
+                    control: None,
+                };
+                if member != Member::Relay {
+                    let taken = fleet.publish(member, 0);
+                    let (control, held) = taken.map_err(|error| rig(config, &error))?;
+                    published.control = Some(control);
+                    ports.extend(held);
+                }
+                let command = config.command(member, &fleet.relay(), network.is_none());
+                let making =
+                    site.objects
+                        .make(image, member, command, published, network.as_deref());
+                making.await?;
             }
-            let control = match member {
-                Member::Relay => None,
-                Member::Node(_) => Some(Port::take(0).map_err(|error| rig(&config, &error))?),
-            };
-            let published = Published {
-                port: port.number(),
-                control: control.as_ref().map(Port::number),
-            };
-            objects.make(&config, image, member, published).await?;
-            ports.push(port);
-            ports.extend(control);
         }
-        let seats = config.members().map(|member| Seat {
-            member,
-            container: Container {
-                docker: objects.docker.clone(),
-                name: objects.names.container(member),
-                network: objects.names.network(),
-                aliases: objects::aliases(member),
-                address: None,
-            },
-            url: None,
+        Ok((ports, moved))
+    }
+
+    /// Has what was made looked after.
+    async fn man(
+        fleet: Fleet,
+        config: DockerConfig,
+        ports: Vec<Port>,
+        moved: Vec<Moved>,
+    ) -> Result<Arc<Self>, RigError> {
+        let seats = config.members().map(|member| {
+            let site = fleet.site(member);
+            Seat {
+                member,
+                engine: site.engine.clone(),
+                container: Container {
+                    docker: site.objects.docker.clone(),
+                    name: site.objects.names.container(member),
+                    network: fleet.network(),
+                    aliases: objects::aliases(member),
+                    address: None,
+                },
+                url: None,
+            }
         });
         let limits = Limits {
             ready_within: config.ready_within,
             grace: config.grace,
         };
-        let seats = seats.collect();
-        let crew = crew(engine, seats, &config.folder.join("logs"), limits).await;
-        let (desks, logs, places, watcher) = crew.map_err(|error| rig(&config, &error))?;
+        let crew = crew(seats.collect(), &config.folder.join("logs"), limits).await;
+        let crew = match crew {
+            Ok(crew) => crew,
+            Err(error) => {
+                let _ = fleet.remove(false).await;
+                return Err(rig(&config, &error));
+            }
+        };
+        let Crew {
+            desks,
+            logs,
+            places,
+            watchers,
+        } = crew;
         for (member, wanted, used) in moved {
             // Nobody may be listening.
             let _ = desks.events().send(ClusterEvent {
@@ -155,17 +199,17 @@ impl DockerCluster {
                 unexpected: true,
             });
         }
-        Ok(Self {
+        Ok(Arc::new(Self {
             desks,
             logs,
             places,
-            watcher,
+            watchers,
             own: Some(Own {
-                objects: objects.clone(),
+                fleet,
                 config,
                 _ports: ports,
             }),
-        })
+        }))
     }
 
     /// Looks after a cluster that is there, with its logs in `folder`. What a controller that is
@@ -184,6 +228,7 @@ impl DockerCluster {
         let seats = found.seats(&engine.docker).await?;
         let seats = seats.into_iter().map(|(member, container)| Seat {
             member,
+            engine: engine.clone(),
             container,
             url: url(member),
         });
@@ -192,8 +237,13 @@ impl DockerCluster {
             ready_within: limits.ready_within,
             grace: limits.grace,
         };
-        let crew = crew(engine, seats.collect(), &folder.join("logs"), limits).await;
-        let (desks, logs, places, watcher) = crew.map_err(|error| RigError {
+        let crew = crew(seats.collect(), &folder.join("logs"), limits).await;
+        let Crew {
+            desks,
+            logs,
+            places,
+            watchers,
+        } = crew.map_err(|error| RigError {
             doing: format!("attach to the cluster {}", found.name),
             reason: format!("{error} (folder {})", folder.display()),
             next_step: "check that the folder can be written".to_owned(),
@@ -212,7 +262,7 @@ impl DockerCluster {
             desks,
             logs,
             places,
-            watcher,
+            watchers,
             own: None,
         }))
     }
@@ -221,39 +271,38 @@ impl DockerCluster {
 /// One container to look after.
 struct Seat {
     member: Member,
+    engine: Engine,
     container: Container,
     /// Where it is reached, if not where its port is published.
     url: Option<String>,
 }
 
-type Crew = (
-    Desks,
-    BTreeMap<Member, LogBook>,
-    BTreeMap<Member, Arc<Place>>,
-    JoinHandle<()>,
-);
+/// A member, the port that was wished for, and the one it got.
+type Moved = (Member, u16, u16);
 
-/// Has each container looked after, and the engine listened to.
-async fn crew(
-    engine: &Engine,
-    seats: Vec<Seat>,
-    folder: &Path,
-    limits: Limits,
-) -> io::Result<Crew> {
+/// Whoever looks after containers.
+struct Crew {
+    desks: Desks,
+    logs: BTreeMap<Member, LogBook>,
+    places: BTreeMap<Member, Arc<Place>>,
+    watchers: Vec<JoinHandle<()>>,
+}
+
+/// Has each container looked after, and every engine listened to.
+async fn crew(seats: Vec<Seat>, folder: &Path, limits: Limits) -> io::Result<Crew> {
     std::fs::create_dir_all(folder)?;
     let http = http().map_err(io::Error::other)?;
-    let host = engine.endpoint.host().unwrap_or("127.0.0.1");
     let mut desks = Desks::new();
     let (mut logs, mut places) = (BTreeMap::new(), BTreeMap::new());
-    let mut hints = watch::Hints::new();
-    let mut network = String::new();
+    let mut watched: BTreeMap<String, watch::Watch> = BTreeMap::new();
     for Seat {
         member,
+        engine,
         mut container,
         url,
     } in seats
     {
-        network.clone_from(&container.network);
+        let host = engine.endpoint.host().unwrap_or("127.0.0.1");
         let place = Arc::new(Place::new(http.clone(), host, url));
         if let Ok(Some(seen)) = container.look().await {
             place.learn(&seen);
@@ -270,7 +319,11 @@ async fn crew(
             clock_ms: 0,
         });
         let hint = Arc::new(Notify::new());
-        hints.insert(container.name.clone(), Arc::clone(&hint));
+        let watch = watched
+            .entry(engine.endpoint.url.clone())
+            .or_insert_with(|| watch::Watch::of(&engine));
+        watch.network.clone_from(&container.network);
+        (watch.hints).insert(container.name.clone(), Arc::clone(&hint));
         let log = LogBook::new(folder.join(format!("{member}.log")));
         let resident = Resident {
             member,
@@ -286,14 +339,22 @@ async fn crew(
         logs.insert(member, log);
         places.insert(member, place);
     }
-    let events = desks.events().clone();
-    let watcher = watch::follow(engine.docker.clone(), network, hints, events);
-    Ok((desks, logs, places, tokio::spawn(watcher)))
+    let watchers = watched.into_values().map(|watch| {
+        let events = desks.events().clone();
+        tokio::spawn(watch.follow(events))
+    });
+    let watchers = watchers.collect();
+    Ok(Crew {
+        desks,
+        logs,
+        places,
+        watchers,
+    })
 }
 
 impl Drop for DockerCluster {
     fn drop(&mut self) {
-        self.watcher.abort();
+        self.watchers.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -375,7 +436,7 @@ impl ClusterBackend for DockerCluster {
             return self.desks.heal().await;
         };
         self.desks.close().await?;
-        own.objects.remove(!own.config.keep_volumes).await?;
+        own.fleet.remove(!own.config.keep_volumes).await?;
         if own.config.temporary {
             // What cannot be deleted is left behind; nobody needs it, and nothing runs in it.
             let _ = tokio::fs::remove_dir_all(&own.config.folder).await;

@@ -25,6 +25,9 @@ use super::{Link, Traffic};
 /// How long the other side may take to answer: it answers from memory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long a link that begins cut stays so by itself.
+const HELD_FOR: Duration = Duration::from_secs(30);
+
 /// What is put.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetLink {
@@ -50,10 +53,17 @@ pub struct LinkState {
 
 /// Puts a proxy in front of each peer, serves `control`, and returns what to dial instead.
 ///
+/// With `held` the links begin cut, until they are set or [`HELD_FOR`] is over: whoever is to set
+/// them cannot before the process is there.
+///
 /// # Errors
 ///
 /// When `control` or a loopback port cannot be bound.
-pub async fn dial_through(peers: &[PeerUrl], control: SocketAddr) -> io::Result<Vec<PeerUrl>> {
+pub async fn dial_through(
+    peers: &[PeerUrl],
+    control: SocketAddr,
+    held: bool,
+) -> io::Result<Vec<PeerUrl>> {
     let mut links = Vec::with_capacity(peers.len());
     let mut instead = Vec::with_capacity(peers.len());
     for peer in peers {
@@ -66,6 +76,13 @@ pub async fn dial_through(peers: &[PeerUrl], control: SocketAddr) -> io::Result<
         links,
         lease: watch::Sender::new(None),
     });
+    if held {
+        desk.set(SetLink {
+            link: Link::cut(),
+            lease_ms: u64::try_from(HELD_FOR.as_millis()).ok(),
+            hang_up: false,
+        });
+    }
     tokio::spawn(Arc::clone(&desk).end_leases());
     let routes = Router::new()
         .route("/link", get(look).put(set))

@@ -8,6 +8,7 @@ use loom_node::Plant;
 
 use super::rig::{Fresh, PLANTED_IN, Rig};
 use super::story::Listen;
+use crate::cli::hosts::HostsArgs;
 use crate::cli::{Backend, CliError};
 use crate::cluster::Member;
 use crate::cluster::local::{Durability, NODES_MAX};
@@ -40,6 +41,9 @@ pub(super) struct PlaceArgs {
         value_name = "KIND"
     )]
     backend: Backend,
+
+    #[command(flatten)]
+    hosts: HostsArgs,
 
     /// Use the cluster that is running, beside whatever else uses it
     #[arg(long, conflicts_with = "urls")]
@@ -95,6 +99,7 @@ impl PlaceArgs {
         }
         let asks_for_fresh =
             self.nodes.is_some() || self.plant.is_some() || self.durability.is_some();
+        let asks_for_fresh = asks_for_fresh || !self.hosts.is_empty();
         if let (false, Some(urls)) = (asks_for_fresh, urls_of(env)?) {
             return Ok(match self.backend {
                 Backend::Local => Place::Urls(urls),
@@ -108,7 +113,11 @@ impl PlaceArgs {
         }
         Ok(Place::Fresh(Fresh {
             nodes,
-            backend: self.backend,
+            backend: match self.hosts.is_empty() {
+                true => self.backend,
+                false => Backend::Docker,
+            },
+            hosts: self.hosts.clone(),
             durability: self.durability.unwrap_or_default(),
             plant: self.plant,
         }))

@@ -8,6 +8,7 @@ use clap::ValueEnum as _;
 use futures_util::future::join_all;
 use loom_node::Plant;
 
+use crate::cli::hosts::HostsArgs;
 use crate::cli::{Backend, CliError};
 use crate::cluster::attached::AttachedCluster;
 use crate::cluster::docker::{COMPOSE, DockerCluster, DockerConfig, clusters};
@@ -36,12 +37,14 @@ pub struct Rig {
 }
 
 /// What fresh cluster to make.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Fresh {
     /// How many nodes.
     pub nodes: u8,
     /// Where they run.
     pub backend: Backend,
+    /// On which machines, if in containers.
+    pub hosts: HostsArgs,
     /// What an acknowledged write survives.
     pub durability: Durability,
     /// A fault in node-2, to prove that a run finds it.
@@ -54,7 +57,7 @@ impl Fresh {
     /// # Errors
     ///
     /// When it cannot be started; nothing is left running then.
-    pub async fn start(self, folder: &Path) -> Result<Rig, CliError> {
+    pub async fn start(&self, folder: &Path) -> Result<Rig, CliError> {
         let name = self.plant.and_then(|plant| plant.to_possible_value());
         let name = name.map(|name| name.get_name().to_owned());
         let backend = self.open(folder, name.as_deref()).await?;
@@ -80,7 +83,7 @@ impl Fresh {
     }
 
     async fn open(
-        self,
+        &self,
         folder: &Path,
         plant: Option<&str>,
     ) -> Result<Arc<dyn ClusterBackend>, CliError> {
@@ -99,12 +102,12 @@ impl Fresh {
                 Ok(LocalCluster::open(config).await?)
             }
             Backend::Docker => {
-                let engine = Engine::connect().await.map_err(RigError::from)?;
+                let engines = self.hosts.engines().await?;
                 let mut config = DockerConfig::new(folder.to_owned()).on_its_own();
                 config.nodes = self.nodes;
                 config.durability = self.durability;
                 config.extra_args.extend(planted);
-                Ok(DockerCluster::open(&engine, config).await?)
+                Ok(DockerCluster::open_on(&engines, config).await?)
             }
         }
     }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::cases::{Case, Script};
 use super::outcome::{Caught, Clean};
 use crate::check::convergence::LIMIT_DEFAULT;
+use crate::cli::hosts::HostsArgs;
 use crate::cli::{Backend, CliError};
 use crate::cluster::local::Durability;
 use crate::report::Report;
@@ -82,6 +83,7 @@ impl Bench<'_> {
         let fresh = Fresh {
             nodes: 3,
             backend: Backend::Local,
+            hosts: HostsArgs::default(),
             durability: Durability::default(),
             plant: bug.and_then(|case| case.plant),
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::names::{DEFAULT_NAME, Names, RELAY_ALIAS};
+use super::names::{DEFAULT_NAME, Names};
 use crate::cluster::Member;
 use crate::cluster::local::{BASE_PORT, Durability, RELAY_PORT};
 
@@ -85,8 +85,9 @@ impl DockerConfig {
         }
     }
 
-    /// What a member's container is told to run.
-    pub(super) fn command(&self, member: Member) -> Vec<String> {
+    /// What a member's container is told to run; nodes dial `relay`, and those that no network can
+    /// cut begin `held`.
+    pub(super) fn command(&self, member: Member, relay: &str, held: bool) -> Vec<String> {
         let kind = match member {
             Member::Relay => "relay",
             Member::Node(_) => "node",
@@ -99,8 +100,11 @@ impl DockerConfig {
         say("--durability", self.durability.to_string());
         if let Member::Node(_) = member {
             say("--node-id", member.to_string());
-            say("--peers", format!("ws://{RELAY_ALIAS}:{RELAY_PORT}/gun"));
+            say("--peers", format!("ws://{relay}/gun"));
             say("--link-control", format!("0.0.0.0:{LINK_CONTROL_PORT}"));
+            if held {
+                command.push("--link-held".to_owned());
+            }
         }
         command.extend(self.extra_args.get(&member).into_iter().flatten().cloned());
         command

@@ -22,8 +22,8 @@ use crate::docker::image::is_missing;
 pub(super) struct Container {
     pub(super) docker: Docker,
     pub(super) name: String,
-    /// The network a partition takes it off.
-    pub(super) network: String,
+    /// The network a partition takes it off; `None` where only the proxy in its process can cut it.
+    pub(super) network: Option<String>,
     /// What it is called there, for when it is put back.
     pub(super) aliases: Vec<String>,
     /// Its address there, if somebody has chosen it.
@@ -82,8 +82,8 @@ impl Container {
         };
         let settings = answer.network_settings.unwrap_or_default();
         let mut networks = settings.networks.unwrap_or_default();
-        let here = networks.remove(&self.network);
-        let on_network = here.is_some();
+        let here = (self.network.as_ref()).and_then(|network| networks.remove(network));
+        let on_network = here.is_some() || self.network.is_none();
         if let Some(here) = here {
             self.remember(here, &id);
         }
@@ -157,6 +157,9 @@ impl Container {
 
     /// Puts it on the network of the cluster, under the names and the address it had.
     pub(super) async fn join(&self) -> Result<(), String> {
+        let Some(network) = &self.network else {
+            return Ok(());
+        };
         let request = NetworkConnectRequest {
             container: self.name.clone(),
             endpoint_config: Some(EndpointSettings {
@@ -165,7 +168,7 @@ impl Container {
                 ..EndpointSettings::default()
             }),
         };
-        let joined = self.docker.connect_network(&self.network, request).await;
+        let joined = self.docker.connect_network(network, request).await;
         match joined {
             Err(error) if innermost(&error).contains("already exists in network") => Ok(()),
             joined => settled(joined, &[]),
@@ -174,11 +177,14 @@ impl Container {
 
     /// Takes it off the network of the cluster.
     pub(super) async fn leave(&self) -> Result<(), String> {
+        let Some(network) = &self.network else {
+            return Err("it is on no network that a cut could take it off".to_owned());
+        };
         let request = NetworkDisconnectRequest {
             container: self.name.clone(),
             force: Some(false),
         };
-        let left = self.docker.disconnect_network(&self.network, request).await;
+        let left = self.docker.disconnect_network(network, request).await;
         match left {
             Err(error) if innermost(&error).contains("is not connected") => Ok(()),
             left => settled(left, &[]),

@@ -7,7 +7,7 @@ use bollard::models::ContainerSummary;
 use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
 
 use super::container::Container;
-use super::names::{CLUSTER, CONTROLLER, MEMBER, OWNER, RELAY_ALIAS, US};
+use super::names::{CLUSTER, CONTROLLER, CUT_BY, MEMBER, OWNER, RELAY_ALIAS, US};
 use super::objects::aliases;
 use crate::cluster::{Member, RigError};
 use crate::docker::engine::innermost;
@@ -80,6 +80,11 @@ fn sort(listed: Vec<ContainerSummary>) -> Vec<Found> {
 }
 
 impl Found {
+    /// Whether this member's container is among what was found.
+    pub fn has(&self, member: Member) -> bool {
+        self.containers.contains_key(&member)
+    }
+
     /// Its containers, ready to be looked after.
     ///
     /// # Errors
@@ -89,7 +94,9 @@ impl Found {
         &self,
         docker: &Docker,
     ) -> Result<Vec<(Member, Container)>, RigError> {
-        if !self.containers.contains_key(&Member::Relay) || self.containers.len() < 2 {
+        // Of ours the rest may be on other machines.
+        let whole = self.has(Member::Relay) && self.containers.len() > 1;
+        if !self.ours && !whole {
             let there: Vec<_> = self.containers.values().map(String::as_str).collect();
             return Err(cannot(&format!(
                 "it has no relay, or no node: there is {}",
@@ -107,6 +114,7 @@ impl Found {
             networks.insert(*member, on);
             let labels = seen.config.and_then(|config| config.labels);
             let labels: HashMap<String, String> = labels.unwrap_or_default();
+            let cut_by = labels.get(CUT_BY).filter(|network| !network.is_empty());
             let mut known_as = aliases(*member);
             known_as.extend(labels.get(SERVICE).cloned());
             known_as.dedup();
@@ -115,20 +123,20 @@ impl Found {
                 Container {
                     docker: docker.clone(),
                     name: name.clone(),
-                    network: String::new(),
+                    network: cut_by.cloned(),
                     aliases: known_as,
                     address: None,
                 },
             ));
         }
-        let network = match self.ours {
-            true => super::names::Names::new(&self.name).network(),
-            false => shared(&networks).ok_or_else(|| {
-                cannot("its relay shares no network with a node, so it cannot be told which to cut")
-            })?,
-        };
+        if self.ours {
+            return Ok(seats);
+        }
+        let network = shared(&networks).ok_or_else(|| {
+            cannot("its relay shares no network with a node, so it cannot be told which to cut")
+        })?;
         for (_, container) in &mut seats {
-            container.network.clone_from(&network);
+            container.network = Some(network.clone());
         }
         Ok(seats)
     }

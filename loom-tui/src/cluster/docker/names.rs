@@ -19,6 +19,8 @@ pub(super) const MEMBER: &str = "loom.member";
 pub(super) const OWNER: &str = "loom.owner";
 /// The process that looks after it, as in `1234@host`.
 pub(super) const CONTROLLER: &str = "loom.controller";
+/// The network that a member of ours is taken off by a partition; empty where none can do that.
+pub(super) const CUT_BY: &str = "loom.cut-by";
 /// What [`OWNER`] is here.
 pub(super) const US: &str = "loom-tui";
 /// What nodes dial, whatever its container is called.
@@ -53,14 +55,6 @@ impl Names {
             Member::Relay => format!("{}-control-relay", self.cluster),
             Member::Node(_) => format!("{}-control", self.cluster),
         }
-    }
-
-    pub(super) fn networks(&self) -> [String; 3] {
-        [
-            self.network(),
-            self.control(Member::Relay),
-            self.control(Member::Node(1)),
-        ]
     }
 
     pub(super) fn container(&self, member: Member) -> String {

@@ -16,9 +16,9 @@ use bollard::query_parameters::{
     ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptionsBuilder,
 };
 
-use super::config::{DockerConfig, LINK_CONTROL_PORT, port_inside};
+use super::config::{LINK_CONTROL_PORT, port_inside};
 use super::find;
-use super::names::{CLUSTER, Names, OWNER, RELAY_ALIAS, US};
+use super::names::{CLUSTER, CUT_BY, Names, OWNER, RELAY_ALIAS, US};
 use crate::cluster::{Member, RigError};
 use crate::docker::engine::innermost;
 use crate::docker::image::is_missing;
@@ -61,42 +61,45 @@ impl Objects {
         Ok(())
     }
 
-    /// Makes the networks and volumes.
-    pub(super) async fn lay(&self, config: &DockerConfig) -> Result<(), RigError> {
-        for network in self.names.networks() {
-            if let Some(there) = self.find_network(&network).await? {
-                let labels = there.labels.unwrap_or_default();
-                if labels.get(OWNER).is_none_or(|owner| owner != US) {
-                    return Err(RigError {
-                        doing: format!("make the network {network}"),
-                        reason: "there is one of that name, made by somebody else".to_owned(),
-                        next_step: format!(
-                            "`docker network rm {network}` removes it if nobody uses it; a \
-                             docker-compose cluster is ended by `docker-compose down`"
-                        ),
-                        refused: false,
-                    });
-                }
-                continue;
+    /// Makes a network of this machine, or one that spans a Swarm, unless it is there already.
+    pub(super) async fn make_network(&self, network: &str, spans: bool) -> Result<(), RigError> {
+        if let Some(there) = self.find_network(network).await? {
+            let labels = there.labels.unwrap_or_default();
+            if labels.get(OWNER).is_some_and(|owner| owner == US) {
+                return Ok(());
             }
-            let request = NetworkCreateRequest {
-                name: network.clone(),
-                labels: Some(self.names.labels()),
-                ..NetworkCreateRequest::default()
-            };
-            let made = self.docker.create_network(request).await;
-            made.map_err(|error| self.refused(&format!("make the network {network}"), &error))?;
+            return Err(RigError {
+                doing: format!("make the network {network}"),
+                reason: "there is one of that name, made by somebody else".to_owned(),
+                next_step: format!(
+                    "`docker network rm {network}` removes it if nobody uses it; a \
+                     docker-compose cluster is ended by `docker-compose down`"
+                ),
+                refused: false,
+            });
         }
-        for member in config.members() {
-            let volume = self.names.volume(member);
-            let request = VolumeCreateRequest {
-                name: Some(volume.clone()),
-                labels: Some(self.names.labels_of(member)),
-                ..VolumeCreateRequest::default()
-            };
-            let made = self.docker.create_volume(request).await;
-            made.map_err(|error| self.refused(&format!("make the volume {volume}"), &error))?;
-        }
+        let request = NetworkCreateRequest {
+            name: network.to_owned(),
+            driver: spans.then(|| "overlay".to_owned()),
+            attachable: spans.then_some(true),
+            labels: Some(self.names.labels()),
+            ..NetworkCreateRequest::default()
+        };
+        let made = self.docker.create_network(request).await;
+        made.map_err(|error| self.refused(&format!("make the network {network}"), &error))?;
+        Ok(())
+    }
+
+    /// Makes the volume of a member, unless it is there already.
+    pub(super) async fn make_volume(&self, member: Member) -> Result<(), RigError> {
+        let volume = self.names.volume(member);
+        let request = VolumeCreateRequest {
+            name: Some(volume.clone()),
+            labels: Some(self.names.labels_of(member)),
+            ..VolumeCreateRequest::default()
+        };
+        let made = self.docker.create_volume(request).await;
+        made.map_err(|error| self.refused(&format!("make the volume {volume}"), &error))?;
         Ok(())
     }
 
@@ -114,10 +117,11 @@ impl Objects {
     /// Makes a member's container, which does not run yet.
     pub(super) async fn make(
         &self,
-        config: &DockerConfig,
         image: &str,
         member: Member,
+        command: Vec<String>,
         published: Published,
+        network: Option<&str>,
     ) -> Result<(), RigError> {
         let name = self.names.container(member);
         let doing = format!("make the container {name}");
@@ -134,11 +138,13 @@ impl Objects {
             publish(LINK_CONTROL_PORT, control);
         }
         let control_network = self.names.control(member);
+        let mut labels = self.names.labels_of(member);
+        labels.insert(CUT_BY.to_owned(), network.unwrap_or_default().to_owned());
         let endpoints = HashMap::from([(control_network.clone(), EndpointSettings::default())]);
         let body = ContainerCreateBody {
             image: Some(image.to_owned()),
-            cmd: Some(config.command(member)),
-            labels: Some(self.names.labels_of(member)),
+            cmd: Some(command),
+            labels: Some(labels),
             exposed_ports: Some(ports.keys().cloned().collect()),
             host_config: Some(HostConfig {
                 binds: Some(vec![format!("{}:{DATA}", self.names.volume(member))]),
@@ -146,7 +152,7 @@ impl Objects {
                 network_mode: Some(control_network),
                 // The relay's name is the only one ever looked up. While it is not there, no
                 // server further away is to be asked for it, which would take seconds.
-                dns: Some(vec!["127.0.0.1".to_owned()]),
+                dns: network.map(|_| vec!["127.0.0.1".to_owned()]),
                 ..HostConfig::default()
             }),
             networking_config: Some(NetworkingConfig {
@@ -167,6 +173,9 @@ impl Objects {
             },
             _ => self.refused(&doing, &error),
         })?;
+        let Some(network) = network else {
+            return Ok(());
+        };
         // One network can be named when a container is made, by engines of API 1.41.
         let request = NetworkConnectRequest {
             container: name,
@@ -175,8 +184,7 @@ impl Objects {
                 ..EndpointSettings::default()
             }),
         };
-        let network = self.names.network();
-        let joined = self.docker.connect_network(&network, request).await;
+        let joined = self.docker.connect_network(network, request).await;
         joined.map_err(|error| self.refused(&doing, &error))
     }
 

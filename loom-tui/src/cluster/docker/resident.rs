@@ -299,7 +299,7 @@ impl Resident {
             return;
         }
         now.on_network = seen.on_network;
-        let network = &self.container.network;
+        let network = self.container.network.as_deref().unwrap_or("its network");
         if self.member == Member::Relay {
             let verb = if seen.on_network {
                 "put on"
@@ -392,11 +392,14 @@ impl Resident {
     /// Makes the link what is wanted: on the network or off it, and in the proxy of its process.
     ///
     /// A cut both ways is the network's: the container is taken off it. What is not clear and not
-    /// known to the process (it is down, frozen or just begins) is kept off the network too.
+    /// known to the process (it is down, frozen or just begins) is kept off the network too. Where
+    /// no network can do that the process begins cut, and is told as soon as it answers.
     async fn apply(&mut self, now: &mut Now, wanted: Link) -> Result<(), String> {
         let awake = now.process.is_some() && now.answers && now.lifecycle.life() != Life::Suspended;
         let control = self.place.control().filter(|_| awake);
-        let apart = wanted == Link::cut() || (!wanted.is_clear() && control.is_none());
+        let by_network = self.container.network.is_some();
+        let apart =
+            by_network && (wanted == Link::cut() || (!wanted.is_clear() && control.is_none()));
         if !now.on_network && wanted.is_clear() {
             self.container.join().await?;
             now.on_network = true;
@@ -419,7 +422,7 @@ impl Resident {
             }
             None => Ok(()),
         };
-        if apart || (set.is_err() && !wanted.is_clear()) {
+        if apart || (by_network && set.is_err() && !wanted.is_clear()) {
             if now.on_network {
                 self.container.leave().await?;
                 (now.on_network, now.severed) = (false, true);

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bollard::Docker;
 use bollard::models::{EventMessage, EventMessageTypeEnum};
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -15,6 +14,7 @@ use tokio::sync::{Notify, broadcast};
 use tokio::time::sleep;
 
 use crate::cluster::ClusterEvent;
+use crate::docker::Engine;
 use crate::docker::engine::innermost;
 
 /// Between two attempts to hear from an engine that has gone away.
@@ -39,13 +39,38 @@ const HEARD: [&str; 9] = [
 /// Whom to tell, by the name of the container.
 pub(super) type Hints = BTreeMap<String, Arc<Notify>>;
 
-/// Follows the engine's events until it is aborted.
-pub(super) async fn follow(
-    docker: Docker,
-    network: String,
+/// One engine, and whom to tell of what happens there.
+pub(super) struct Watch {
+    /// Held whole: the way to it may be a tunnel.
+    engine: Engine,
+    /// The network of the cluster, if there is one here.
+    pub(super) network: Option<String>,
+    pub(super) hints: Hints,
+}
+
+impl Watch {
+    pub(super) fn of(engine: &Engine) -> Self {
+        Self {
+            engine: engine.clone(),
+            network: None,
+            hints: Hints::new(),
+        }
+    }
+
+    /// Follows the engine's events until it is aborted.
+    pub(super) async fn follow(self, events: broadcast::Sender<ClusterEvent>) {
+        follow(&self.engine, self.network, self.hints, events).await;
+    }
+}
+
+async fn follow(
+    engine: &Engine,
+    network: Option<String>,
     hints: Hints,
     events: broadcast::Sender<ClusterEvent>,
 ) {
+    let docker = &engine.docker;
+    let network = network.as_deref();
     let mut silent = false;
     loop {
         let filters = HashMap::from([
@@ -64,14 +89,15 @@ pub(super) async fn follow(
             tokio::select! {
                 biased;
                 event = stream.next() => match event {
-                    Some(Ok(event)) => tell(&event, &network, &hints),
+                    Some(Ok(event)) => tell(&event, network, &hints),
                     Some(Err(error)) => break innermost(&error),
                     None => break "its stream of events has ended".to_owned(),
                 },
                 // What happened while nobody listened is seen now.
                 true = &mut ping => {
                     if std::mem::take(&mut silent) {
-                        announce(&events, "the Docker engine answers again".to_owned(), false);
+                        let what = format!("the Docker engine {} answers again", engine.endpoint);
+                        announce(&events, what, false);
                     }
                     hints.values().for_each(|hint| hint.notify_one());
                 }
@@ -79,20 +105,23 @@ pub(super) async fn follow(
         };
         if !silent {
             silent = true;
-            let what = format!("the Docker engine does not answer: {why}");
+            let what = format!(
+                "the Docker engine {} does not answer: {why}",
+                engine.endpoint
+            );
             announce(&events, what, true);
         }
         sleep(AGAIN_AFTER).await;
     }
 }
 
-fn tell(event: &EventMessage, network: &str, hints: &Hints) {
+fn tell(event: &EventMessage, network: Option<&str>, hints: &Hints) {
     let actor = event.actor.as_ref();
     let attributes = actor.and_then(|actor| actor.attributes.as_ref());
     let name = attributes.and_then(|attributes| attributes.get("name"));
     match (event.typ, name) {
         // It names the container by its id only.
-        (Some(EventMessageTypeEnum::NETWORK), Some(name)) if name == network => {
+        (Some(EventMessageTypeEnum::NETWORK), Some(name)) if Some(name.as_str()) == network => {
             hints.values().for_each(|hint| hint.notify_one());
         }
         (Some(EventMessageTypeEnum::CONTAINER), Some(name)) => {
