@@ -225,3 +225,85 @@ async fn connections_beyond_the_bound_are_closed_and_those_before_them_are_serve
         .expect("there is room again");
     node.stop().await;
 }
+
+/// Resident memory of this process, in MiB; `None` where `/proc` does not tell.
+fn resident_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? >> 10)
+}
+
+#[tokio::test]
+async fn a_relay_that_floods_and_one_that_reads_nothing_cost_a_node_bounded_memory_and_no_request()
+{
+    const PER_FRAME: usize = 4_000;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/gun", listener.local_addr().unwrap());
+    let mut config = NodeConfig::new("node-1");
+    config.peers = vec![PeerUrl::parse(&url).unwrap()];
+    // Only its queue may end a link here.
+    config.driver.queue_bytes_max = 4 << 20;
+    config.driver.ping_timeout = std::time::Duration::from_secs(600);
+    let node = Node::start(config).await;
+    let before = resident_mib();
+
+    // A million messages in frames, and fifty thousand in frames of their own.
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut relay = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let flooding = tokio::spawn(async move {
+        let tiny = |nth: usize| format!(r##"{{"#":"{nth}","dam":"x"}}"##);
+        for first in (0..1_000_000).step_by(PER_FRAME) {
+            let frame: Vec<_> = (first..first + PER_FRAME).map(tiny).collect();
+            let frame = Message::text(format!("[{}]", frame.join(",")));
+            relay.send(frame).await.unwrap();
+        }
+        for nth in 1_000_000..1_050_000 {
+            relay.feed(Message::text(tiny(nth))).await.unwrap();
+        }
+        relay.flush().await.unwrap();
+        relay
+    });
+    let mut created = 0;
+    while !flooding.is_finished() {
+        created += 1;
+        let record = json!({"id": format!("n{created}"), "type": "t"});
+        let (status, _) = node.post("/nodes", &record).await;
+        assert_eq!(status, 201);
+    }
+    let relay = flooding.await.unwrap();
+    until_counted(&node, "mesh_messages_in_total", 1_050_000.0).await;
+
+    // From here on nobody reads what the node has to say.
+    let ended = r#"links_ended_total{reason="overflow"}"#;
+    let text = "v".repeat(60_000);
+    let mut counting = Box::pin(until_counted(&node, ended, 1.0));
+    let mut large = 0;
+    loop {
+        let record = json!({"id": format!("large{large}"), "type": "t", "properties": {"v": text}});
+        let (status, _) = node.post("/nodes", &record).await;
+        assert_eq!(status, 201);
+        large += 1;
+        assert!(
+            large < 2_000,
+            "120 MB were queued for a relay that reads nothing"
+        );
+        tokio::select! {
+            biased;
+            () = &mut counting => break,
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    drop((relay, counting));
+    // It dials again, and loses nothing of what it has acknowledged.
+    let dialled = tokio::time::timeout(SOON, listener.accept()).await;
+    dialled.unwrap().unwrap();
+    assert_eq!(node.get("/stats").await["graph"]["nodes"], created + large);
+    if let (Some(before), Some(after)) = (before, resident_mib()) {
+        // The flood was 30 MB of ids, of which the last are remembered; the records are 60 kB each.
+        let records = (large * 60_000 * 3) >> 20;
+        assert!(after < before + 150 + records, "{before} MiB, then {after}");
+    }
+    node.stop().await;
+}
