@@ -47,10 +47,23 @@ impl Node {
         let address = tokio::time::timeout(SOON, listening).await.unwrap();
         // Read to the end, so that it cannot hang on a full pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        Self {
+        let node = Self {
             child,
             url: format!("http://{address}"),
             client: reqwest::Client::new(),
+        };
+        tokio::time::timeout(SOON, node.loaded()).await.unwrap();
+        node
+    }
+
+    /// It answers 503 until it has read its store.
+    async fn loaded(&self) {
+        loop {
+            let asked = self.client.get(format!("{}/health", self.url)).send().await;
+            if asked.unwrap().status() == 200 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

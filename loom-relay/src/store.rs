@@ -6,6 +6,7 @@ pub mod memory;
 mod read;
 mod row;
 mod space;
+mod tally;
 pub mod thread;
 
 use std::fmt;

@@ -9,6 +9,7 @@
 //!                         "lease" = stamps up to here may have been issued (f64 BE); absent after
 //!                         an orderly end
 //! <data-dir>/loom-store   the marker: format version, and commits that must be there
+//! <data-dir>/loom-commits the tally: how many commits there were when the process died
 //! ```
 //!
 //! The one door is [`DiskStore::open`].
@@ -22,12 +23,13 @@ use std::sync::Arc;
 use fjall::{PersistMode, Slice};
 
 use super::marker::Marker;
+use super::tally::{Counted, Tally};
 use super::{Durability, Reading, Store, StoreError, read, row, space, weight};
 use crate::graph::Held;
 use crate::machine::{Batch, Deferral};
 use crate::model::{Change, Stamp};
 
-use self::open::{COMMITS, Opened, Prepare, Unusable, prepare};
+use self::open::{COMMITS, Opened, Prepare, Unusable, guarded, prepare};
 
 /// Keeps every field in a database of its own directory.
 pub struct DiskStore {
@@ -42,6 +44,7 @@ pub struct DiskStore {
     /// How many commits were carried out.
     commits: u64,
     marker: Marker,
+    tally: Tally,
     reading: Arc<Reading>,
 }
 
@@ -74,6 +77,18 @@ impl DiskStore {
         })?;
         let opened = Opened::open(directory).map_err(refuse)?;
         let commits = opened.commits;
+        let io = |doing: &str| {
+            let doing = format!("{doing} {}", directory.join(Tally::FILE).display());
+            move |cause| StoreError::new(doing, cause)
+        };
+        match Tally::read(directory).map_err(io("reading"))? {
+            Counted::AtLeast(expected) if commits < expected => {
+                let found = commits;
+                return Err(refuse(Unusable::Lost { expected, found }));
+            }
+            Counted::Garbled => return Err(refuse(Unusable::Uncounted(Tally::FILE))),
+            Counted::AtLeast(_) | Counted::Nothing => {}
+        }
         let marker = match marker {
             Some(marker) if commits < marker.commits_min => {
                 return Err(refuse(Unusable::Lost {
@@ -90,6 +105,7 @@ impl DiskStore {
                 marker
             }
         };
+        let tally = Tally::open(directory, commits).map_err(io("writing"))?;
         Ok(Self {
             directory: directory.to_owned(),
             opened: Some(opened),
@@ -98,6 +114,7 @@ impl DiskStore {
             was_full: false,
             commits,
             marker,
+            tally,
             reading: Arc::default(),
         })
     }
@@ -122,6 +139,20 @@ impl DiskStore {
         marker.write(&self.directory).map_err(StoreError::passing)?;
         self.marker = marker;
         Ok(())
+    }
+
+    fn read_all(&self) -> Result<Held, StoreError> {
+        let rows = self.opened()?.fields.iter().map(|entry| self.read(entry));
+        let graph = read::fields(rows, |key| self.garbled("field", key))?;
+        let mut held = Held::from(graph);
+        held.lease = self.lease()?;
+        for entry in self.opened()?.deferred.iter() {
+            let (key, value) = self.read(entry)?;
+            let write = row::decode_deferred(&key, &value)
+                .ok_or_else(|| self.garbled("deferred write", &key))?;
+            held.deferred.push(write);
+        }
+        Ok(held)
     }
 
     fn opened(&self) -> Result<&Opened, StoreError> {
@@ -225,7 +256,10 @@ impl DiskStore {
     fn read(&self, entry: fjall::Guard) -> Result<(Slice, Slice), StoreError> {
         self.reading.one_more()?;
         let entry = entry.into_inner();
-        entry.map_err(|cause| self.failed("reading", cause))
+        entry.map_err(|cause| {
+            let damage = format!("an entry cannot be read ({cause})");
+            self.failed("reading", Unusable::Damaged(damage))
+        })
     }
 
     fn lease(&self) -> Result<Option<Stamp>, StoreError> {
@@ -260,17 +294,7 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn load(&mut self) -> Result<Held, StoreError> {
-        let rows = self.opened()?.fields.iter().map(|entry| self.read(entry));
-        let graph = read::fields(rows, |key| self.garbled("field", key))?;
-        let mut held = Held::from(graph);
-        held.lease = self.lease()?;
-        for entry in self.opened()?.deferred.iter() {
-            let (key, value) = self.read(entry)?;
-            let write = row::decode_deferred(&key, &value)
-                .ok_or_else(|| self.garbled("deferred write", &key))?;
-            held.deferred.push(write);
-        }
-        Ok(held)
+        guarded(|| self.read_all()).unwrap_or_else(|damage| Err(self.failed("reading", damage)))
     }
 
     fn watch_load(&mut self, reading: Arc<Reading>) {
@@ -294,6 +318,14 @@ impl Store for DiskStore {
             let synced = self.opened()?.database.persist(PersistMode::SyncAll);
             synced.map_err(|cause| self.unsynced(cause))?;
         }
+        let (handed, synced) = match self.durability {
+            Durability::Sync => (commits, commits),
+            Durability::Os => (commits, self.marker.commits_min),
+            // They wait in this process.
+            Durability::None => (self.marker.commits_min, self.marker.commits_min),
+        };
+        let noted = self.tally.note(handed, synced);
+        noted.map_err(|cause| self.failed("counting a commit of", cause).passing())?;
         self.commits = commits;
         self.was_full = false;
         // From the first commit on, finding nothing means having lost something.

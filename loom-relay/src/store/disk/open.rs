@@ -1,7 +1,9 @@
 //! Whether a data directory can be used, and its database.
 
+use std::any::Any;
 use std::fs;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
@@ -39,6 +41,11 @@ pub(super) enum Unusable {
          from the peers"
     )]
     Lost { expected: u64, found: u64 },
+    #[error(
+        "its file {0} is garbled, which says how many commits there must be; put it back, or delete \
+         it to go on with what can be read"
+    )]
+    Uncounted(&'static str),
     #[error("its database cannot be opened: {0}; free space or mend the disk, then start again")]
     Io(io::Error),
     #[error("{0}; restore a copy, or move the directory away to start empty")]
@@ -48,8 +55,19 @@ pub(super) enum Unusable {
 impl Opened {
     /// Opens the database in `directory`, creating it if there is none.
     pub(super) fn open(directory: &Path) -> Result<Self, Unusable> {
+        guarded(|| Self::try_open(directory))?
+    }
+
+    fn try_open(directory: &Path) -> Result<Self, Unusable> {
+        // Without a marker this may be what a first start left that was killed.
+        if directory.join(Marker::FILE).exists() {
+            check_trees(directory)?;
+        }
         let damaged = |cause: fjall::Error| match cause {
             fjall::Error::Locked => Unusable::Locked,
+            fjall::Error::Io(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                Unusable::Damaged("a file of its database is missing".to_owned())
+            }
             fjall::Error::Io(cause) => Unusable::Io(cause),
             other => Unusable::Damaged(format!("the database cannot be opened ({other})")),
         };
@@ -80,6 +98,38 @@ impl Opened {
             commits,
         })
     }
+}
+
+/// `fjall` takes a tree whose entrance is gone for a new one, and starts with it empty.
+fn check_trees(directory: &Path) -> Result<(), Unusable> {
+    let trees = match fs::read_dir(directory.join(DATABASE).join(TREES)) {
+        Ok(trees) => trees,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Unusable::Io(error)),
+    };
+    for tree in trees {
+        let tree = tree.map_err(Unusable::Io)?.path();
+        if !tree.join(ENTRANCE).exists() {
+            let damage = format!("{} is missing", tree.join(ENTRANCE).display());
+            return Err(Unusable::Damaged(damage));
+        }
+    }
+    Ok(())
+}
+
+/// Does something with the database, which may panic on what makes no sense to it.
+pub(super) fn guarded<T>(act: impl FnOnce() -> T) -> Result<T, Unusable> {
+    // Nothing that was under way is looked at afterwards.
+    catch_unwind(AssertUnwindSafe(act)).map_err(|panic| {
+        let said = words(&*panic);
+        Unusable::Damaged(format!("the database makes no sense ({said})"))
+    })
+}
+
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it did not say why".to_owned())
 }
 
 pub(super) enum Prepare {
@@ -125,6 +175,9 @@ pub(super) fn prepare(directory: &Path) -> Result<Option<Marker>, Prepare> {
 const DATABASE: &str = "db";
 /// The file without which `fjall` takes a directory for a new database.
 const DATABASE_VERSION: &str = "version";
+const TREES: &str = "keyspaces";
+/// Of a tree: the file that says which of its tables count.
+const ENTRANCE: &str = "current";
 pub(super) const COMMITS: &str = "commits";
 
 const CACHE_BYTES: u64 = 1 << 20;
