@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client::wire::CatchUp;
 use crate::cluster::{Member, MemberStatus};
 
 /// Everything there is to show at one moment.
@@ -90,6 +91,8 @@ pub struct MemberRow {
     pub spark: VecDeque<Option<Duration>>,
     /// Records held, by its own count.
     pub records: Option<u64>,
+    /// How far it is in making up for what it missed, while it does.
+    pub catch_up: Option<CatchUp>,
     /// CPU use in percent of one core over the last second, where it can be read.
     pub cpu: Option<f32>,
 }

@@ -265,6 +265,30 @@ pub struct SyncStatus {
     /// Records in the history.
     #[serde(default)]
     pub change_history: u64,
+    /// How far it is in catching up; only Loom's nodes say.
+    #[serde(default)]
+    pub catch_up: Option<CatchUp>,
+}
+
+/// How far a node is in making up for what it missed, on the link that is furthest behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CatchUp {
+    /// `finding`, `moving` and `copying` while it is under way.
+    pub phase: String,
+    /// How much of it is done.
+    pub percent: u64,
+    /// Items that came.
+    pub items_in: u64,
+    /// Items that went.
+    pub items_out: u64,
+}
+
+impl CatchUp {
+    /// Whether something is being moved, or looked for.
+    pub fn is_under_way(&self) -> bool {
+        matches!(self.phase.as_str(), "finding" | "moving" | "copying")
+    }
 }
 
 /// A node's counters.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::client::wire::CatchUp;
 use crate::client::{NodeClient, Outcome, RelayClient};
 use crate::cluster::{Member, MemberStatus};
 
@@ -14,20 +15,22 @@ pub(super) struct Reading {
     pub(super) rtt: Option<Duration>,
     /// Records it holds.
     pub(super) records: Option<u64>,
+    /// How far it is in catching up, while it does.
+    pub(super) catch_up: Option<CatchUp>,
 }
 
 /// Asks one member.
 pub(super) async fn ask(http: reqwest::Client, status: MemberStatus, within: Duration) -> Reading {
     let began = Instant::now();
     let url = status.url;
-    let (connected, records) = match status.member {
+    let (connected, records, catch_up) = match status.member {
         Member::Relay => {
             let health = RelayClient::new(http, &url)
                 .with_timeout(within)
                 .health()
                 .await;
             match health {
-                Outcome::Ok(health) => (health.status == "healthy", None),
+                Outcome::Ok(health) => (health.status == "healthy", None, None),
                 Outcome::Fail(_) | Outcome::Info(_) => return Reading::default(),
             }
         }
@@ -36,7 +39,11 @@ pub(super) async fn ask(http: reqwest::Client, status: MemberStatus, within: Dur
             .stats()
             .await
         {
-            Outcome::Ok(stats) => (stats.sync_status.connected, stats.records()),
+            Outcome::Ok(stats) => {
+                let (records, sync) = (stats.records(), stats.sync_status);
+                let catch_up = sync.catch_up.filter(CatchUp::is_under_way);
+                (sync.connected, records, catch_up)
+            }
             Outcome::Fail(_) | Outcome::Info(_) => return Reading::default(),
         },
     };
@@ -44,5 +51,6 @@ pub(super) async fn ask(http: reqwest::Client, status: MemberStatus, within: Dur
         connected: Some(connected),
         rtt: Some(began.elapsed()),
         records,
+        catch_up,
     }
 }

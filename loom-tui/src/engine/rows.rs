@@ -19,7 +19,7 @@ impl Faults {
     pub(super) fn note(&mut self, now: Duration, members: &[MemberStatus]) {
         for status in members {
             let down = matches!(status.life, Life::Suspended | Life::Stopped | Life::Dead);
-            if down || !status.link.is_clear() {
+            if down || status.is_at_fault() {
                 self.0.entry(status.member).or_insert(now);
             } else {
                 self.0.remove(&status.member);
@@ -62,6 +62,7 @@ pub(super) fn rows(
             p99: observer.and_then(|observer| observer.p99),
             spark,
             records: reading.records,
+            catch_up: reading.catch_up,
             cpu: status.pid.and_then(|pid| cpu.get(&pid).copied()),
         }
     });

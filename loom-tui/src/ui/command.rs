@@ -23,7 +23,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("heal", "[NODE]", "heal the node's link, or everything"),
     (
         "degrade",
-        "NODE MS [JITTER_MS [KIB_PER_S]]",
+        "NODE MS [JITTER_MS [KIB_PER_S [LOSS_OF_1000]]]",
         "slow the node's link down; 0 heals it",
     ),
     ("kill", "MEMBER", "SIGKILL, without asking"),
@@ -60,15 +60,14 @@ pub fn parse(text: &str, snapshot: &Snapshot) -> Result<Command, String> {
         ("heal", []) => action(Action::HealAll),
         ("cut", [who]) => request(Request::Cut(node(who, snapshot)?)),
         ("heal", [who]) => request(Request::HealLink(node(who, snapshot)?)),
-        ("degrade", [who, numbers @ ..]) if (1..=3).contains(&numbers.len()) => {
+        ("degrade", [who, numbers @ ..]) if (1..=4).contains(&numbers.len()) => {
             let member = node(who, snapshot)?;
-            let mut amounts = [0; 3];
+            let mut amounts = [0; 4];
             for (amount, word) in amounts.iter_mut().zip(numbers) {
                 let parsed = word.parse::<u32>();
                 *amount = parsed.map_err(|_| format!("{word:?} is no number; {}", usage()))?;
             }
-            let [latency_ms, jitter_ms, kib_per_s] = amounts.map(u64::from);
-            request(degrade(member, latency_ms, jitter_ms, kib_per_s))
+            request(degrade(member, amounts.map(u64::from)))
         }
         ("kill", [who]) => request(Request::Kill(member(who, snapshot)?)),
         ("stop", [who]) => request(Request::Stop(member(who, snapshot)?)),

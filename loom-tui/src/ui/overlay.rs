@@ -97,21 +97,28 @@ impl Line {
     }
 }
 
+/// Most thousandths that can be lost, as on the command line: to stop a link, cut it.
+const LOSS_PERMILLE_MAX: u64 = 950;
+
 /// The form that degrades a link, both directions alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DegradeForm {
     /// Whose link.
     pub member: Member,
-    /// Digits: latency in ms, jitter in ms, bandwidth in KiB/s. Empty is none.
-    pub fields: [String; 3],
+    /// Digits: latency in ms, jitter in ms, bandwidth in KiB/s, loss in thousandths. Empty is none.
+    pub fields: [String; 4],
     /// The field that takes digits.
     pub active: usize,
 }
 
 impl DegradeForm {
     /// What the fields are called, with their units.
-    pub const LABELS: [(&'static str, &'static str); 3] =
-        [("latency", "ms"), ("jitter", "ms"), ("bandwidth", "KiB/s")];
+    pub const LABELS: [(&'static str, &'static str); 4] = [
+        ("latency", "ms"),
+        ("jitter", "ms"),
+        ("bandwidth", "KiB/s"),
+        ("loss", "of 1000"),
+    ];
 
     /// A form that shows how the link is now.
     pub fn new(member: Member, link: Link) -> Self {
@@ -124,6 +131,7 @@ impl DegradeForm {
                 digits(flow.latency.as_millis()),
                 digits(flow.jitter.as_millis()),
                 digits(u128::from(kib_per_s)),
+                digits(u128::from(flow.loss_permille)),
             ],
             active: 0,
         }
@@ -152,19 +160,20 @@ impl DegradeForm {
     /// What the form asks for: all empty heals the link.
     pub fn request(&self) -> Request {
         let number = |i: usize| self.fields[i].parse::<u64>().unwrap_or(0);
-        degrade(self.member, number(0), number(1), number(2))
+        degrade(self.member, [0, 1, 2, 3].map(number))
     }
 }
 
-/// The request that slows both directions of a link alike; all zero heals it.
-pub fn degrade(member: Member, latency_ms: u64, jitter_ms: u64, kib_per_s: u64) -> Request {
+/// The request that slows both directions of a link alike, by the numbers of [`DegradeForm`]; all zero
+/// heals it.
+pub fn degrade(member: Member, numbers: [u64; 4]) -> Request {
+    let [latency_ms, jitter_ms, kib_per_s, loss_permille] = numbers;
     let flow = Flow {
         cut: false,
         latency: Duration::from_millis(latency_ms),
         jitter: Duration::from_millis(jitter_ms),
         bandwidth: (kib_per_s > 0).then(|| kib_per_s.saturating_mul(1024)),
-        // The form has no room for it; scripts and the command line do.
-        loss_permille: 0,
+        loss_permille: loss_permille.min(LOSS_PERMILLE_MAX) as u16,
     };
     if flow.is_clear() {
         Request::HealLink(member)
@@ -198,7 +207,7 @@ mod tests {
     #[test]
     fn the_form_reads_back_what_it_would_ask_for() {
         let mut form = DegradeForm::new(Member::Node(2), Link::default());
-        for key in ["80", "10", "64"].iter().flat_map(|number| {
+        for key in ["80", "10", "64", "25"].iter().flat_map(|number| {
             let digits = number.chars().map(Key::Char);
             digits.chain([Key::Tab]).collect::<Vec<_>>()
         }) {
@@ -210,6 +219,7 @@ mod tests {
         assert_eq!((member, link.up), (Member::Node(2), link.down));
         assert_eq!(link.up.latency, Duration::from_millis(80));
         assert_eq!(link.up.bandwidth, Some(64 * 1024));
+        assert_eq!(link.up.loss_permille, 25);
         let again = DegradeForm::new(member, link);
         assert_eq!(again.fields, form.fields);
         let empty = DegradeForm::new(member, Link::default());

@@ -151,11 +151,17 @@ impl LinkStanding {
     }
 }
 
-/// The link in words: `up`, `cut 42s`, `cut ↑ 42s`, `+80ms ±10ms`, `silent`, `no link`.
+/// The link in words: `up`, `catch-up 43%`, `cut 42s`, `cut ↑ 42s`, `+80ms ±10ms`, `silent`, `no link`.
 pub fn link_text(row: &MemberRow, glyphs: &Glyphs) -> String {
     let link = &row.status.link;
     let mut text = match LinkStanding::of(row) {
-        LinkStanding::Up => return "up".to_owned(),
+        LinkStanding::Up => {
+            let behind = row.catch_up.as_ref();
+            return behind.map_or_else(
+                || "up".to_owned(),
+                |behind| format!("catch-up {}%", behind.percent),
+            );
+        }
         LinkStanding::Silent => "silent".to_owned(),
         LinkStanding::Absent => return "no link".to_owned(),
         LinkStanding::Slow => return degradation(link, glyphs),

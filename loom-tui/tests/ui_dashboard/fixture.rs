@@ -53,6 +53,7 @@ pub(crate) fn member(member: Member) -> MemberRow {
         fault_since: None,
         lag: node.then(|| ms(3 + number)),
         lag_growing: false,
+        catch_up: None,
         behind: 0,
         rtt: Some(Duration::from_micros(280 + 70 * number)),
         p99: node.then(|| ms(24 + 3 * number)),

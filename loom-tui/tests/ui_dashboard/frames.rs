@@ -1,6 +1,7 @@
 //! Named states at named sizes, letters and styles. `INSTA_UPDATE=always` writes them anew; look at
 //! them before committing.
 
+use loom_tui::client::wire::CatchUp;
 use loom_tui::cluster::Member;
 use loom_tui::snapshot::Snapshot;
 use loom_tui::ui::app::App;
@@ -50,6 +51,28 @@ fn starting() {
 #[test]
 fn healthy() {
     at_all_sizes("healthy", fixture::healthy);
+}
+
+#[test]
+fn a_node_that_catches_up_says_how_far_it_is_and_a_wrong_clock_is_shown() {
+    for (width, height) in [(80, 24), (120, 40), (200, 60)] {
+        let mut snapshot = fixture::healthy();
+        snapshot.members[1].catch_up = Some(CatchUp {
+            phase: "moving".to_owned(),
+            percent: 43,
+            items_in: 1_234,
+            items_out: 5,
+        });
+        snapshot.members[1].status.clock_ms = -300_000;
+        let app = fixture::app(snapshot, width, height);
+        let shown = dump::letters(&dump::draw(&app, &color()));
+        for words in ["catch-up 43%", "catching up: 43%", "clock 300s behind"] {
+            assert!(
+                shown.contains(words),
+                "{words} at {width}x{height}:\n{shown}"
+            );
+        }
+    }
 }
 
 #[test]

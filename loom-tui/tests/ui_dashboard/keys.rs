@@ -275,7 +275,7 @@ fn typed_commands_ask_for_the_same_things() {
         (":run nothing", "no scenario \"nothing\" in the list"),
         (
             ":degrade 1 fast",
-            "\"fast\" is no number; usage: degrade NODE MS [JITTER_MS [KIB_PER_S]]",
+            "\"fast\" is no number; usage: degrade NODE MS [JITTER_MS [KIB_PER_S [LOSS_OF_1000]]]",
         ),
     ] {
         assert_eq!(type_line(&mut app, text), [], "{text}");

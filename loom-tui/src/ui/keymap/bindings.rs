@@ -64,7 +64,7 @@ pub const BINDINGS: &[Binding] = &[
         Action::Degrade,
         "degrade",
         14,
-        "degrade the link: latency, jitter, bandwidth",
+        "degrade the link: latency, jitter, bandwidth, loss",
     ),
     bind(
         &[Char('L')],

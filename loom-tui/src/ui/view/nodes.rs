@@ -299,6 +299,11 @@ fn inspector(pen: &mut Pen<'_>, used: u16, row: &MemberRow) {
             LinkStanding::of(row).role(),
         ));
     }
+    if let Some(behind) = &row.catch_up {
+        let (came, went) = (fmt::count(behind.items_in), fmt::count(behind.items_out));
+        let what = format!("catching up: {}%, {came} in, {went} out", behind.percent);
+        facts.push((what, Role::Warn));
+    }
     if status.clock_ms != 0 {
         let clock = clock_text(status.clock_ms);
         facts.push((format!("clock {clock}"), Role::Warn));
