@@ -6,6 +6,7 @@
 
 pub mod feed;
 pub mod json;
+pub mod metrics;
 pub mod outcome;
 pub mod relay;
 mod reply;

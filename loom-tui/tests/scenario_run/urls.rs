@@ -53,6 +53,7 @@ fn a_script_can_tell_that_it_cannot_break_anything_and_a_false_claim_still_fails
     let script = bench.script(
         "let id = node(1).create(\"event\", #{});
          await_visible(id, \"10s\");
+         expect(memory(node(1)) > 1000000 && memory(node(2)) > 1000000, `a node tells its memory`);
          try { cut(node(2)); } catch (e) { expect(e.kind == \"skipped\", `caught ${e.kind}`); }
          heal_all();
          start(node(2));\n",

@@ -6,8 +6,8 @@ use rhai::{Array, Dynamic, EvalAltResult};
 
 use super::values::{Node, Relay, dynamic, member, node};
 use super::{Api, Doc, Group};
-use crate::client::{Json, NodeClient, RelayClient};
-use crate::cluster::Member;
+use crate::client::{Json, NodeClient, RelayClient, metrics};
+use crate::cluster::{Life, Member};
 use crate::history::Action;
 use crate::history::recorder::Asked;
 use crate::scenario::host::Host;
@@ -43,7 +43,8 @@ pub(super) const GROUP: Group = Group {
         },
         Doc {
             usage: "memory(m)",
-            about: "Resident memory of a member's process in bytes, or `()` where it cannot be read.",
+            about: "Resident memory of a member's process in bytes, by the system's account or else its \
+                    own, or `()` where neither can be read.",
         },
         Doc {
             usage: "n.digest()",
@@ -125,7 +126,14 @@ pub(super) fn register(api: &mut Api<'_>) {
             let member = member(&host, &which)?;
             let members = host.wait(host.backend.members())?;
             let status = members.iter().find(|status| status.member == member);
-            let memory = status.and_then(|status| status.memory);
+            let memory = match status {
+                // Of a process on another machine, or in a container, the member tells itself.
+                Some(status) if status.memory.is_none() && status.life == Life::Up => {
+                    let http = host.probe.http();
+                    host.wait(metrics::resident_bytes(http, &status.url))?
+                }
+                _ => status.and_then(|status| status.memory),
+            };
             Ok(memory.map_or(Dynamic::UNIT, |bytes| {
                 Dynamic::from(i64::try_from(bytes).unwrap_or(i64::MAX))
             }))
