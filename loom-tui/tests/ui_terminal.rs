@@ -9,7 +9,10 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -44,6 +47,11 @@ struct Dashboard {
 
 impl Dashboard {
     fn start() -> Self {
+        Self::start_with(&[], None)
+    }
+
+    /// With more flags, and on the Docker engine of this machine or on this one.
+    fn start_with(flags: &[&str], docker_host: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
@@ -59,7 +67,11 @@ impl Dashboard {
         let slave = File::options().read(true).write(true).open(&name).unwrap();
         let before = tcgetattr(&slave).unwrap();
         // The leader of a new session gets the first terminal it opens as its own.
-        let child = Command::new("setsid")
+        let mut command = Command::new("setsid");
+        if let Some(host) = docker_host {
+            command.env("DOCKER_HOST", host);
+        }
+        let child = command
             .args([
                 "sh",
                 "-c",
@@ -69,6 +81,7 @@ impl Dashboard {
             .args(["dashboard", "--base-port", "0", "--relay-port", "0"])
             .arg("--data-dir")
             .arg(folder.path().join("data"))
+            .args(flags)
             .env("TTY_NAME", &name)
             .env("LOOM_CONTROL", folder.path().join("control"))
             .env("TERM", "xterm-256color")
@@ -248,4 +261,86 @@ fn ending_the_cluster_from_elsewhere_ends_the_dashboard() {
     let status = dashboard.wait();
     assert_eq!((status.code(), status.signal()), (Some(0), None));
     dashboard.assert_restored(1);
+}
+
+#[test]
+fn a_key_takes_a_container_off_the_network_and_another_puts_it_back() {
+    let docker = |args: &[&str]| {
+        let said = Command::new("docker").args(args).output();
+        said.ok().filter(|said| said.status.success())
+    };
+    if docker(&["version"]).is_none() {
+        assert!(
+            std::env::var_os("LOOM_REQUIRE_DOCKER").is_none(),
+            "no engine answers"
+        );
+        println!("skipped: `docker version` fails");
+        return;
+    }
+    let name = format!("loom-ui-{:08x}", rand::random::<u32>());
+    let on_network = || {
+        let network = format!("{name}-network");
+        let said = docker(&["network", "inspect", "-f", "{{len .Containers}}", &network]);
+        String::from_utf8(said.unwrap().stdout).unwrap()
+    };
+    let until = |wanted: &str| {
+        let deadline = Instant::now() + PATIENCE;
+        while on_network().trim() != wanted {
+            assert!(Instant::now() < deadline, "never {wanted} on the network");
+            thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let flags = ["--backend", "docker", "--nodes", "2", "--name", &name];
+    let mut dashboard = Dashboard::start_with(&flags, None);
+    dashboard.wait_for("LIVE", 1);
+    until("3");
+    dashboard.press("p");
+    until("2");
+    dashboard.press("p");
+    until("3");
+    dashboard.press("q");
+    let status = dashboard.wait();
+    assert_eq!(status.code(), Some(0), "{status:?}");
+    let label = format!("label=loom.cluster={name}");
+    let left = docker(&["ps", "-aq", "--filter", &label]).unwrap();
+    assert!(left.stdout.is_empty(), "containers are left");
+    dashboard_down(&name);
+}
+
+/// Removes the volumes, which a cluster leaves unless told otherwise.
+fn dashboard_down(name: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let down = Command::new(env!("CARGO_BIN_EXE_loom-tui"))
+        .args(["down", "--volumes", "--name", name])
+        .env("LOOM_CONTROL", folder.path().join("control"))
+        .output()
+        .unwrap();
+    assert!(down.status.success(), "{down:?}");
+}
+
+#[test]
+fn without_an_engine_the_dashboard_says_what_to_do_and_r_tries_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let host = format!("unix://{}", socket.display());
+    let name = format!("loom-ui-{:08x}", rand::random::<u32>());
+    let flags = ["--backend", "docker", "--nodes", "1", "--name", &name];
+    let mut dashboard = Dashboard::start_with(&flags, Some(&host));
+    // What starts an engine, and what needs none.
+    dashboard.wait_for("systemctl", 1);
+    dashboard.wait_for("local", 1);
+    let engine = Path::new("/var/run/docker.sock");
+    let answers = UnixStream::connect(engine).is_ok();
+    if answers {
+        // As if somebody had started it.
+        symlink(engine, &socket).unwrap();
+        dashboard.press("r");
+        dashboard.wait_for("LIVE", 1);
+    }
+    dashboard.press("q");
+    dashboard.wait();
+    dashboard.assert_restored(1);
+    if answers {
+        dashboard_down(&name);
+    }
 }

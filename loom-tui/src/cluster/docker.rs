@@ -10,6 +10,7 @@ mod config;
 mod container;
 mod find;
 mod fleet;
+mod link;
 mod logs;
 mod names;
 mod objects;

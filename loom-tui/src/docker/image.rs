@@ -1,11 +1,15 @@
 //! The image members run in, made of this executable through the engine's import: nothing is
 //! pulled, and no builder is needed.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::body_full;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::{
+    CreateImageOptionsBuilder, ListImagesOptionsBuilder, RemoveImageOptions,
+};
 use futures_util::TryStreamExt as _;
 
 use super::engine::{Engine, innermost};
@@ -17,6 +21,9 @@ pub const NAME: &str = "loom:local";
 
 /// The label that says which executable an image was made of.
 const LABEL: &str = "loom.program";
+
+/// How long an image of a former build is kept: it may be in use by somebody who builds elsewhere.
+const KEPT_FOR_S: i64 = 24 * 60 * 60;
 
 /// What became of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +84,39 @@ pub async fn of_this_program(engine: &Engine) -> Result<String, RigError> {
     let program = own_program().map_err(|error| unreadable(&error))?;
     let fingerprint = fingerprint(&program).map_err(|error| unreadable(&error))?;
     let name = format!("{}:{fingerprint}", split(NAME).0);
-    ensure(engine, &name).await?;
+    if ensure(engine, &name).await? == Ensured::Built {
+        forget_former_builds(engine, &name).await;
+    }
     Ok(name)
+}
+
+/// Removes images that [`of_this_program`] made of builds of another day: whoever builds often
+/// would have a disk full of them.
+async fn forget_former_builds(engine: &Engine, kept: &str) {
+    let filters = HashMap::from([("label", vec![LABEL])]);
+    let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+    let Ok(images) = engine.docker.list_images(Some(options)).await else {
+        return;
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let recent = i64::try_from(now.as_secs()).unwrap_or(0) - KEPT_FOR_S;
+    for image in images.into_iter().filter(|image| image.created < recent) {
+        let former = image.repo_tags.iter().filter(|tag| is_former(tag, kept));
+        for tag in former {
+            // One that a container is made of stays, and the next build tries again.
+            let options = None::<RemoveImageOptions>;
+            let _ = engine.docker.remove_image(tag, options, None).await;
+        }
+    }
+}
+
+/// Whether a name is one that [`of_this_program`] gives.
+fn is_former(tag: &str, kept: &str) -> bool {
+    let (repository, build) = split(tag);
+    let fingerprint = build.len() == 16 && build.bytes().all(|byte| byte.is_ascii_hexdigit());
+    repository == split(NAME).0 && fingerprint && tag != kept
 }
 
 /// Makes the image anew, whatever is there, and returns its size in bytes.
@@ -175,6 +213,21 @@ fn unreadable(error: &io::Error) -> RigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_images_of_former_builds_are_forgotten() {
+        let kept = "loom:0123456789abcdef";
+        assert!(is_former("loom:fedcba9876543210", kept));
+        for other in [
+            kept,
+            NAME,
+            "loom:latest",
+            "mine:fedcba9876543210",
+            "loom:ci",
+        ] {
+            assert!(!is_former(other, kept), "{other}");
+        }
+    }
 
     #[test]
     fn names_are_split_as_docker_splits_them() {

@@ -40,6 +40,8 @@ pub(super) struct Seen {
     /// How the last process ended, if none runs.
     pub(super) exit: String,
     pub(super) on_network: bool,
+    /// Its address there, while it runs.
+    pub(super) address: String,
     /// Ports inside, and where they are published.
     pub(super) ports: BTreeMap<u16, (String, u16)>,
 }
@@ -84,6 +86,7 @@ impl Container {
         let mut networks = settings.networks.unwrap_or_default();
         let here = (self.network.as_ref()).and_then(|network| networks.remove(network));
         let on_network = here.is_some() || self.network.is_none();
+        let address = here.as_ref().and_then(|here| here.ip_address.clone());
         if let Some(here) = here {
             self.remember(here, &id);
         }
@@ -108,6 +111,7 @@ impl Container {
             paused: state.paused == Some(true),
             exit,
             on_network,
+            address: address.unwrap_or_default(),
             ports,
         }
     }

@@ -17,7 +17,6 @@ use super::place::Place;
 use super::wipe;
 use crate::cluster::desk::{Order, Waiting};
 use crate::cluster::lifecycle::{Action, Input, Lifecycle, Limits, Refusal, Signal};
-use crate::cluster::link_control::SetLink;
 use crate::cluster::local::health;
 use crate::cluster::logs::LogBook;
 use crate::cluster::{ClusterEvent, Life, Link, Member, MemberStatus};
@@ -42,20 +41,22 @@ pub(super) struct Resident {
 }
 
 /// What comes and goes with each process.
-struct Now {
-    lifecycle: Lifecycle<Waiting>,
-    process: Option<Process>,
+pub(super) struct Now {
+    pub(super) lifecycle: Lifecycle<Waiting>,
+    pub(super) process: Option<Process>,
     /// Resolves when the process has printed its last line, and says which that was.
     printed: Option<(oneshot::Receiver<()>, oneshot::Receiver<Upto>)>,
     upto: Upto,
     health: Option<BoxFuture<'static, ()>>,
-    lease: Option<Instant>,
-    link: Link,
-    on_network: bool,
+    pub(super) lease: Option<Instant>,
+    pub(super) link: Link,
+    pub(super) on_network: bool,
     /// Whether the process has answered, so that its link can be set.
-    answers: bool,
-    /// Whether the process was taken off the network: the sockets it had there are dead.
-    severed: bool,
+    pub(super) answers: bool,
+    /// Its address on the network when it was last there.
+    pub(super) address: String,
+    /// Whether it has been put back with another address: the sockets it had are dead.
+    pub(super) severed: bool,
     /// Whether anything was seen yet.
     looked: bool,
 }
@@ -73,6 +74,7 @@ impl Resident {
             link: Link::default(),
             on_network: true,
             answers: false,
+            address: String::new(),
             severed: false,
             looked: false,
         };
@@ -110,7 +112,7 @@ impl Resident {
         }
     }
 
-    fn show(&self, now: &Now) {
+    pub(super) fn show(&self, now: &Now) {
         let life = now.lifecycle.life();
         let pid = now.process.as_ref().and_then(|_| self.place.pid());
         self.status.send_if_modified(|status| {
@@ -197,6 +199,7 @@ impl Resident {
         });
         now.process = Some(process);
         (now.answers, now.severed) = (false, false);
+        now.address.clone_from(&seen.address);
         let (docker, name) = (self.container.docker.clone(), self.container.name.clone());
         match logs::follow(docker, name, now.upto.clone(), &self.log) {
             Ok(printed) => now.printed = Some(printed),
@@ -272,54 +275,6 @@ impl Resident {
         self.show(now);
     }
 
-    /// What somebody else, perhaps a controller that was killed, has made of a running member.
-    async fn recall(&mut self, now: &mut Now, seen: &Seen) {
-        let ours = match self.place.control().filter(|_| !seen.paused) {
-            // Nobody but a controller sets it: a cut by hand leaves it clear.
-            Some(control) => control
-                .look()
-                .await
-                .is_ok_and(|state| !state.link.is_clear()),
-            None => false,
-        };
-        if !ours {
-            return self.see_network(now, seen, true).await;
-        }
-        now.on_network = seen.on_network;
-        now.severed = !seen.on_network;
-        now.answers = true;
-        let healed = self.apply(now, Link::default()).await;
-        let what = "link healed: the fault was left over by a controller that is gone";
-        self.say_link(now, healed, what);
-    }
-
-    /// Whether somebody else has taken it off the network, or put it back.
-    async fn see_network(&mut self, now: &mut Now, seen: &Seen, first: bool) {
-        if now.on_network == seen.on_network {
-            return;
-        }
-        now.on_network = seen.on_network;
-        let network = self.container.network.as_deref().unwrap_or("its network");
-        if self.member == Member::Relay {
-            let verb = if seen.on_network {
-                "put on"
-            } else {
-                "taken off"
-            };
-            return self.announce(format!("{verb} {network} from outside"), true);
-        }
-        if seen.on_network {
-            let healed = self.apply(now, Link::default()).await;
-            self.say_link(now, healed, "link healed from outside");
-        } else {
-            now.link = Link::cut();
-            self.show(now);
-            if !first {
-                self.announce(format!("link cut: taken off {network} from outside"), true);
-            }
-        }
-    }
-
     async fn on_ended(&mut self, now: &mut Now, how: String) {
         now.process = None;
         now.health = None;
@@ -353,104 +308,7 @@ impl Resident {
         }
     }
 
-    async fn set_link(
-        &mut self,
-        now: &mut Now,
-        link: Link,
-        lease: Option<Duration>,
-    ) -> Result<(), Refusal> {
-        if !link.is_clear() && link != Link::cut() && !self.place.has_control() {
-            return Err(Refusal {
-                reason: "its container has no port to set a link by, so it can only be cut both \
-                         ways"
-                    .to_owned(),
-                next_step: "use the docker-compose.yml of this version, or a cluster of its own: \
-                            `loom-tui up --backend docker`",
-                senseless: true,
-            });
-        }
-        // A clear link needs nobody to heal it.
-        let lease = lease.filter(|_| !link.is_clear());
-        now.lease = lease.map(|lease| Instant::now() + lease);
-        let mut what = if link.is_clear() {
-            "link healed".to_owned()
-        } else {
-            format!("link {link}")
-        };
-        if let Some(lease) = lease {
-            what.push_str(&format!(" for {lease:?}"));
-        }
-        let before = now.link;
-        self.apply(now, link).await.map_err(broken)?;
-        if before != link {
-            self.show(now);
-            self.announce(what, false);
-        }
-        Ok(())
-    }
-
-    /// Makes the link what is wanted: on the network or off it, and in the proxy of its process.
-    ///
-    /// A cut both ways is the network's: the container is taken off it. What is not clear and not
-    /// known to the process (it is down, frozen or just begins) is kept off the network too. Where
-    /// no network can do that the process begins cut, and is told as soon as it answers.
-    async fn apply(&mut self, now: &mut Now, wanted: Link) -> Result<(), String> {
-        let awake = now.process.is_some() && now.answers && now.lifecycle.life() != Life::Suspended;
-        let control = self.place.control().filter(|_| awake);
-        let by_network = self.container.network.is_some();
-        let apart =
-            by_network && (wanted == Link::cut() || (!wanted.is_clear() && control.is_none()));
-        if !now.on_network && wanted.is_clear() {
-            self.container.join().await?;
-            now.on_network = true;
-        }
-        let set = match control {
-            Some(control) => {
-                let lease = now
-                    .lease
-                    .map(|until| until.saturating_duration_since(Instant::now()));
-                let lease_ms =
-                    lease.map(|lease| u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
-                let set = SetLink {
-                    link: wanted,
-                    lease_ms,
-                    hang_up: now.severed && !apart,
-                };
-                let set = self.place.note(control.set(&set).await);
-                now.severed &= apart || set.is_err();
-                set
-            }
-            None => Ok(()),
-        };
-        if apart || (by_network && set.is_err() && !wanted.is_clear()) {
-            if now.on_network {
-                self.container.leave().await?;
-                (now.on_network, now.severed) = (false, true);
-            }
-        } else if !now.on_network {
-            self.container.join().await?;
-            now.on_network = true;
-        }
-        if apart {
-            // The network does it, whatever the process makes of it.
-            now.link = wanted;
-            return Ok(());
-        }
-        set?;
-        now.link = wanted;
-        Ok(())
-    }
-
-    fn say_link(&self, now: &Now, applied: Result<(), String>, what: &str) {
-        self.show(now);
-        match applied {
-            Ok(()) if what.is_empty() => {}
-            Ok(()) => self.announce(what.to_owned(), what.contains("outside")),
-            Err(why) => self.announce(format!("its link cannot be set: {why}"), true),
-        }
-    }
-
-    fn announce(&self, what: String, unexpected: bool) {
+    pub(super) fn announce(&self, what: String, unexpected: bool) {
         // Nobody may be listening.
         let _ = self.events.send(ClusterEvent {
             at: SystemTime::now(),
@@ -461,7 +319,7 @@ impl Resident {
     }
 }
 
-fn broken(reason: String) -> Refusal {
+pub(super) fn broken(reason: String) -> Refusal {
     Refusal {
         reason,
         next_step: SEE_ENGINE,
