@@ -7,8 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use loom_relay::graph::Root;
 use loom_relay::machine::{Batch, Deferral};
@@ -71,16 +72,49 @@ fn copy(from: &Path, to: &Path) {
     assert!(copying.status().unwrap().success());
 }
 
-/// Two directories: closed in order, and as SIGKILL leaves one.
-fn prepare(home: &Path) -> [PathBuf; 2] {
-    let (closed, killed) = (home.join("closed"), home.join("killed"));
-    let mut store = DiskStore::open(&closed, Durability::Sync).unwrap();
+/// A store with everything in it.
+fn filled(directory: &Path) -> DiskStore {
+    let mut store = DiskStore::open(directory, Durability::Sync).unwrap();
     for batch in batches() {
         store.commit(&batch).unwrap();
     }
-    copy(&closed, &killed);
-    drop(store);
+    store
+}
+
+/// Two directories: closed in order, and as SIGKILL leaves one.
+fn prepare(home: &Path) -> [PathBuf; 2] {
+    let (closed, killed) = (home.join("closed"), home.join("killed"));
+    drop(filled(&closed));
+    // A copy of an open one would be of no single moment: the database tidies up on a thread of
+    // its own.
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "fills_and_waits", "--nocapture"])
+        .env(FILL, &killed)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stdout.take().unwrap());
+    let filled = said.lines().any(|line| line.unwrap().contains(FILLED));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(filled, "the child ended early");
     [closed, killed]
+}
+
+/// Where the child of [`prepare`] writes, and what it says then.
+const FILL: &str = "FILL_A_STORE_AT";
+const FILLED: &str = "everything is committed";
+
+/// No test: the process that [`prepare`] kills.
+#[test]
+fn fills_and_waits() {
+    if let Some(directory) = std::env::var_os(FILL) {
+        let _store = filled(Path::new(&directory));
+        println!("{FILLED}");
+        loop {
+            std::thread::park();
+        }
+    }
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {

@@ -6,6 +6,7 @@
 
 pub mod attached;
 mod child;
+mod clocks;
 mod desk;
 pub mod docker;
 mod lifecycle;

@@ -28,6 +28,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, broadcast};
 use tokio::task::JoinHandle;
 
+use super::clocks::Clocks;
 use super::desk::Desks;
 use super::lifecycle::{Limits, Wish};
 use super::local::{NODES_MAX, resident_bytes};
@@ -53,6 +54,7 @@ pub struct DockerCluster {
     desks: Desks,
     logs: BTreeMap<Member, LogBook>,
     places: BTreeMap<Member, Arc<Place>>,
+    clocks: Arc<Clocks>,
     watchers: Vec<JoinHandle<()>>,
     /// `None` where somebody else made everything: then nothing is ended or removed.
     own: Option<Own>,
@@ -189,6 +191,7 @@ impl DockerCluster {
             desks,
             logs,
             places,
+            clocks,
             watchers,
         } = crew;
         for (member, wanted, used) in moved {
@@ -204,6 +207,7 @@ impl DockerCluster {
             desks,
             logs,
             places,
+            clocks,
             watchers,
             own: Some(Own {
                 fleet,
@@ -243,6 +247,7 @@ impl DockerCluster {
             desks,
             logs,
             places,
+            clocks,
             watchers,
         } = crew.map_err(|error| RigError {
             doing: format!("attach to the cluster {}", found.name),
@@ -263,6 +268,7 @@ impl DockerCluster {
             desks,
             logs,
             places,
+            clocks,
             watchers,
             own: None,
         }))
@@ -286,6 +292,7 @@ struct Crew {
     desks: Desks,
     logs: BTreeMap<Member, LogBook>,
     places: BTreeMap<Member, Arc<Place>>,
+    clocks: Arc<Clocks>,
     watchers: Vec<JoinHandle<()>>,
 }
 
@@ -294,6 +301,7 @@ async fn crew(seats: Vec<Seat>, folder: &Path, limits: Limits) -> io::Result<Cre
     std::fs::create_dir_all(folder)?;
     let http = http().map_err(io::Error::other)?;
     let mut desks = Desks::new();
+    let clocks = Arc::new(Clocks::default());
     let (mut logs, mut places) = (BTreeMap::new(), BTreeMap::new());
     let mut watched: BTreeMap<String, watch::Watch> = BTreeMap::new();
     for Seat {
@@ -330,6 +338,7 @@ async fn crew(seats: Vec<Seat>, folder: &Path, limits: Limits) -> io::Result<Cre
             member,
             container,
             place: Arc::clone(&place),
+            clocks: Arc::clone(&clocks),
             limits,
             log: log.clone(),
             events: desks.events().clone(),
@@ -349,6 +358,7 @@ async fn crew(seats: Vec<Seat>, folder: &Path, limits: Limits) -> io::Result<Cre
         desks,
         logs,
         places,
+        clocks,
         watchers,
     })
 }
@@ -368,6 +378,7 @@ impl ClusterBackend for DockerCluster {
     async fn members(&self) -> Vec<MemberStatus> {
         let statuses = self.desks.statuses().map(|mut status| {
             status.memory = status.pid.and_then(resident_bytes);
+            status.clock_ms = self.clocks.get(status.member);
             status
         });
         statuses.collect()
@@ -427,14 +438,20 @@ impl ClusterBackend for DockerCluster {
         self.desks.start_all().await
     }
 
+    async fn set_clock(&self, node: Member, ahead_ms: i64) -> Result<(), RigError> {
+        self.clocks.change(&self.desks, node, ahead_ms).await
+    }
+
     async fn heal(&self) -> Result<(), RigError> {
-        self.desks.heal().await
+        let healed = self.desks.heal().await;
+        healed.and(self.clocks.heal(&self.desks).await)
     }
 
     async fn shutdown(&self) -> Result<(), RigError> {
         let Some(own) = &self.own else {
+            let healed = self.clocks.heal(&self.desks).await;
             self.desks.shut();
-            return self.desks.heal().await;
+            return healed.and(self.desks.heal().await);
         };
         self.desks.close().await?;
         own.fleet.remove(!own.config.keep_volumes).await?;

@@ -3,7 +3,6 @@
 //! [`LocalCluster::open`] makes one. Nothing runs until members are started. Each node dials the
 //! relay through a [`LinkProxy`] of its own, which is where its link is cut.
 
-mod clocks;
 mod config;
 pub(super) mod health;
 mod resident;
@@ -12,20 +11,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 
 use super::child::Nursery;
+use super::clocks::Clocks;
 use super::desk::Desks;
 use super::lifecycle::Wish;
 use super::logs::LogBook;
 use super::ports::{Port, address};
 use super::proxy::LinkProxy;
-use super::{
-    ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError, Traffic, clock_text,
-};
-use clocks::Clocks;
+use super::{ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError, Traffic};
 use resident::Resident;
 
 pub use config::{BASE_PORT, Durability, LocalConfig, NODES_MAX, RELAY_PORT};
@@ -180,51 +177,7 @@ impl ClusterBackend for LocalCluster {
     }
 
     async fn set_clock(&self, node: Member, ahead_ms: i64) -> Result<(), RigError> {
-        let refused = |reason: String, next_step: &str| RigError {
-            doing: format!("set the clock of {node}"),
-            reason,
-            next_step: next_step.to_owned(),
-            refused: true,
-        };
-        if !self.links.contains_key(&node) {
-            let reason = "only nodes of this cluster have a clock that can be set".to_owned();
-            return Err(refused(reason, "name one of them"));
-        }
-        if !(-clocks::AHEAD_MS_MAX..=clocks::AHEAD_MS_MAX).contains(&ahead_ms) {
-            let reason = format!("{} is more than a week", clock_text(ahead_ms));
-            return Err(refused(reason, "name less"));
-        }
-        let status = self.desks.statuses().find(|status| status.member == node);
-        let life = status.as_ref().map(|status| status.life);
-        if matches!(life, Some(Life::Suspended | Life::Starting)) {
-            let reason = "it is not answering now".to_owned();
-            return Err(refused(reason, "resume it, or wait until it is up"));
-        }
-        // What is down starts with it.
-        let was = self.clocks.set(node, ahead_ms);
-        if let (Some(Life::Up), Some(status)) = (life, status) {
-            let address = status.url.trim_start_matches("http://").parse();
-            let told = match address {
-                Ok(address) => clocks::tell(address, ahead_ms).await,
-                Err(_) => Err(io::Error::other(format!("{} is no address", status.url))),
-            };
-            told.map_err(|error| RigError {
-                doing: format!("set the clock of {node}"),
-                reason: error.to_string(),
-                next_step: "look at its log".to_owned(),
-                refused: false,
-            })?;
-        }
-        if was != ahead_ms {
-            // Nobody may be listening.
-            let _ = self.desks.events().send(ClusterEvent {
-                at: SystemTime::now(),
-                member: Some(node),
-                what: format!("clock {}", clock_text(ahead_ms)),
-                unexpected: false,
-            });
-        }
-        Ok(())
+        self.clocks.change(&self.desks, node, ahead_ms).await
     }
 
     async fn traffic(&self, node: Member) -> Option<Traffic> {
@@ -236,13 +189,8 @@ impl ClusterBackend for LocalCluster {
     }
 
     async fn heal(&self) -> Result<(), RigError> {
-        let mut healed = self.desks.heal().await;
-        for node in self.links.keys().copied() {
-            if self.clocks.get(node) != 0 {
-                healed = healed.and(self.set_clock(node, 0).await);
-            }
-        }
-        healed
+        let healed = self.desks.heal().await;
+        healed.and(self.clocks.heal(&self.desks).await)
     }
 
     async fn shutdown(&self) -> Result<(), RigError> {

@@ -1,34 +1,32 @@
-//! Promises about clocks, where a backend can set them.
+//! Promises about clocks.
 
 use crate::place::{ONE, Place, RELAY, TWO};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_clock_outlives_its_node_and_ends_with_heal() {
-    for place in [Place::local().await, Place::attached().await] {
-        place.connected().await;
-        let backend = &place.backend;
-        backend.set_clock(TWO, -300_000).await.unwrap();
-        assert_eq!(place.status(TWO).await.clock_ms, -300_000);
-        place.write(ONE, "early").await;
-        place.write(TWO, "late").await;
-        place.arrives(ONE, "late").await;
-        place.stays_away(TWO, "early").await;
+pub(crate) async fn a_wrong_clock_outlives_its_node_and_ends_with_heal(place: &Place) {
+    place.connected().await;
+    let backend = &place.backend;
+    backend.set_clock(TWO, -300_000).await.unwrap();
+    assert_eq!(place.status(TWO).await.clock_ms, -300_000);
+    place.write(ONE, "early").await;
+    place.write(TWO, "late").await;
+    place.arrives(ONE, "late").await;
+    place.stays_away(TWO, "early").await;
 
-        backend.kill(TWO).await.unwrap();
-        backend.start(TWO).await.unwrap();
-        place.connected().await;
-        place.stays_away(TWO, "early").await;
+    backend.kill(TWO).await.unwrap();
+    backend.start(TWO).await.unwrap();
+    place.connected().await;
+    place.write(ONE, "early too").await;
+    place.write(TWO, "late too").await;
+    place.arrives(ONE, "late too").await;
+    place.stays_away(TWO, "early too").await;
 
-        backend.heal().await.unwrap();
-        assert_eq!(place.status(TWO).await.clock_ms, 0);
-        place.arrives(TWO, "early").await;
-        place.end().await;
-    }
+    backend.heal().await.unwrap();
+    assert_eq!(place.status(TWO).await.clock_ms, 0);
+    place.arrives(TWO, "early").await;
+    place.arrives(TWO, "early too").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clock_that_nobody_can_set_now_is_refused_and_stays_as_it_is() {
-    let place = Place::local().await;
+pub(crate) async fn a_clock_that_nobody_can_set_now_is_refused_and_stays_as_it_is(place: &Place) {
     let backend = &place.backend;
     backend.suspend(TWO).await.unwrap();
     for (node, ahead_ms) in [(RELAY, 1), (TWO, 1), (ONE, i64::MAX)] {
@@ -36,5 +34,4 @@ async fn a_clock_that_nobody_can_set_now_is_refused_and_stays_as_it_is() {
         assert!(why.refused, "{why}");
         assert_eq!(place.status(node).await.clock_ms, 0);
     }
-    place.end().await;
 }

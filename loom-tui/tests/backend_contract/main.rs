@@ -73,5 +73,7 @@ contract! {
     links::a_lease_is_renewed_by_the_next_call,
     links::heal_ends_every_fault_and_leaves_the_dead_dead,
     links::the_relay_has_no_link_of_its_own,
+    clocks::a_wrong_clock_outlives_its_node_and_ends_with_heal,
+    clocks::a_clock_that_nobody_can_set_now_is_refused_and_stays_as_it_is,
     storm::wishes_in_any_order_are_settled_and_leave_a_cluster_that_works,
 }

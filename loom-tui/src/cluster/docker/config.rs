@@ -102,6 +102,7 @@ impl DockerConfig {
             say("--node-id", member.to_string());
             say("--peers", format!("ws://{relay}/gun"));
             say("--link-control", format!("0.0.0.0:{LINK_CONTROL_PORT}"));
+            command.push("--fault-api".to_owned());
             if held {
                 command.push("--link-held".to_owned());
             }

@@ -15,6 +15,7 @@ use super::container::{Container, Process, Seen};
 use super::logs::{self, Upto};
 use super::place::Place;
 use super::wipe;
+use crate::cluster::clocks::{self, Clocks};
 use crate::cluster::desk::{Order, Waiting};
 use crate::cluster::lifecycle::{Action, Input, Lifecycle, Limits, Refusal, Signal};
 use crate::cluster::local::health;
@@ -32,6 +33,7 @@ pub(super) struct Resident {
     pub(super) member: Member,
     pub(super) container: Container,
     pub(super) place: Arc<Place>,
+    pub(super) clocks: Arc<Clocks>,
     pub(super) limits: Limits,
     pub(super) log: LogBook,
     pub(super) events: broadcast::Sender<ClusterEvent>,
@@ -220,6 +222,12 @@ impl Resident {
         if let Err(why) = self.apply(now, link).await {
             // It stays off the network, which is more than was asked for, never less.
             self.announce(format!("its link cannot be set: {why}"), true);
+        }
+        let ahead_ms = self.clocks.get(self.member);
+        if ahead_ms != 0
+            && let Err(error) = clocks::tell(&self.place.authority(), ahead_ms).await
+        {
+            self.announce(format!("its clock cannot be set: {error}"), true);
         }
         self.feed(now, Input::Healthy).await;
     }

@@ -11,10 +11,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 
-use super::clocks::Clocks;
 use super::config::LocalConfig;
 use super::health;
 use crate::cluster::child::{Nursery, Running};
+use crate::cluster::clocks::Clocks;
 use crate::cluster::desk::{Order, Waiting};
 use crate::cluster::lifecycle::{Action, Input, Lifecycle, Limits, Refusal};
 use crate::cluster::logs::LogBook;
