@@ -98,11 +98,12 @@ fn keeps_what_it_was_given(
 ) {
     let mut expected = Fields::new();
     assert_eq!(held(&mut *store), expected, "a new store is empty");
-    for step in steps() {
-        store.commit(&step.clone().into()).unwrap();
-        for Change { write, .. } in step {
-            expected.insert((write.soul, write.field), write.cell);
+    for mut step in steps() {
+        for Change { write, was, .. } in &mut step {
+            let key = (write.soul.clone(), write.field.clone());
+            *was = expected.insert(key, write.cell.clone());
         }
+        store.commit(&step.into()).unwrap();
         store = reopen(store);
         assert!(
             held(&mut *store) == expected,
@@ -138,9 +139,12 @@ fn keeps_what_waits_for_the_clock(
         ),
         (vec![Over(long.clone()), Over(b.clone())], vec![empty]),
     ];
+    let mut was = None;
     for (deferrals, expected) in steps {
+        let mut decided = change("s", "decided", 1.0, Value::null());
+        decided.was = was.replace(decided.write.cell.clone());
         let batch = Batch {
-            changes: vec![change("s", "decided", 1.0, Value::null())],
+            changes: vec![decided],
             deferrals,
             lease: None,
         };

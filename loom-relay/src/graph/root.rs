@@ -63,6 +63,28 @@ impl Root {
         self.count -= other.count;
     }
 
+    /// As a store keeps it: the sum, then the number, least significant first.
+    pub fn to_row(&self) -> [u8; 40] {
+        let mut row = [0; 40];
+        row[..32].copy_from_slice(&self.bytes());
+        row[32..].copy_from_slice(&self.count.to_le_bytes());
+        row
+    }
+
+    /// What [`Self::to_row`] made; `None` for anything of another length.
+    pub fn from_row(row: &[u8]) -> Option<Self> {
+        let row: &[u8; 40] = row.try_into().ok()?;
+        let number = |part: &[u8]| part.try_into().ok().map(u64::from_le_bytes);
+        let mut sum = [0; 4];
+        for (limb, part) in sum.iter_mut().zip(row.chunks_exact(8)) {
+            *limb = number(part)?;
+        }
+        Some(Self {
+            sum,
+            count: number(&row[32..])?,
+        })
+    }
+
     /// How many items are in.
     pub fn count(&self) -> u64 {
         self.count

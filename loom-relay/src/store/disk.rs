@@ -6,6 +6,7 @@
 //!   keyspace "fields"     the winning write of every field, encoded as `row` says
 //!   keyspace "deferred"   writes that wait for the clock
 //!   keyspace "meta"       "commits" = commits so far (u64 BE), written with every commit
+//!                         "root" = the sum of the hashes of all fields, written with every commit
 //!                         "lease" = stamps up to here may have been issued (f64 BE); absent after
 //!                         an orderly end
 //! <data-dir>/loom-store   the marker: format version, and commits that must be there
@@ -25,11 +26,11 @@ use fjall::{PersistMode, Slice};
 use super::marker::Marker;
 use super::tally::{Counted, Tally};
 use super::{Durability, Reading, Store, StoreError, read, row, space, weight};
-use crate::graph::Held;
+use crate::graph::{Held, Root};
 use crate::machine::{Batch, Deferral};
-use crate::model::{Change, Stamp};
+use crate::model::{Change, Stamp, Write};
 
-use self::open::{COMMITS, Opened, Prepare, Unusable, guarded, prepare};
+use self::open::{COMMITS, Opened, Prepare, ROOT, Unusable, guarded, prepare};
 
 /// Keeps every field in a database of its own directory.
 pub struct DiskStore {
@@ -43,6 +44,8 @@ pub struct DiskStore {
     was_full: bool,
     /// How many commits were carried out.
     commits: u64,
+    /// What the fields come to after those.
+    root: Option<Root>,
     marker: Marker,
     tally: Tally,
     reading: Arc<Reading>,
@@ -76,7 +79,7 @@ impl DiskStore {
             Prepare::Io(doing, cause) => StoreError::new(doing, cause),
         })?;
         let opened = Opened::open(directory).map_err(refuse)?;
-        let commits = opened.commits;
+        let (commits, root) = (opened.commits, opened.root);
         let io = |doing: &str| {
             let doing = format!("{doing} {}", directory.join(Tally::FILE).display());
             move |cause| StoreError::new(doing, cause)
@@ -113,6 +116,7 @@ impl DiskStore {
             spare_bytes: space::SPARE_BYTES,
             was_full: false,
             commits,
+            root,
             marker,
             tally,
             reading: Arc::default(),
@@ -144,6 +148,17 @@ impl DiskStore {
     fn read_all(&self) -> Result<Held, StoreError> {
         let rows = self.opened()?.fields.iter().map(|entry| self.read(entry));
         let graph = read::fields(rows, |key| self.garbled("field", key))?;
+        let found = graph.root();
+        if let Some(expected) = self.root
+            && expected != found
+        {
+            let (expected, found) = (expected.count(), found.count());
+            let damage = format!(
+                "what can be read is not what was stored: {found} fields, of {expected}, with \
+                 another fingerprint"
+            );
+            return Err(self.failed("reading", Unusable::Damaged(damage)));
+        }
         let mut held = Held::from(graph);
         held.lease = self.lease()?;
         for entry in self.opened()?.deferred.iter() {
@@ -184,7 +199,7 @@ impl DiskStore {
     }
 
     /// Hands the entries of a batch to the operating system, and no further.
-    fn hand_over(&self, batch: &Batch, commits: u64) -> fjall::Result<()> {
+    fn hand_over(&self, batch: &Batch, commits: u64, root: Option<Root>) -> fjall::Result<()> {
         let Some(Opened {
             database,
             fields: in_fields,
@@ -223,6 +238,9 @@ impl DiskStore {
         }
         if let Some(lease) = batch.lease {
             entries.insert(in_meta, LEASE, lease.ms().to_be_bytes());
+        }
+        if let Some(root) = root {
+            entries.insert(in_meta, ROOT, root.to_row());
         }
         entries.insert(in_meta, COMMITS, commits.to_be_bytes());
         entries.commit()?;
@@ -294,7 +312,10 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn load(&mut self) -> Result<Held, StoreError> {
-        guarded(|| self.read_all()).unwrap_or_else(|damage| Err(self.failed("reading", damage)))
+        let held = guarded(|| self.read_all());
+        let held = held.unwrap_or_else(|damage| Err(self.failed("reading", damage)))?;
+        self.root = Some(held.graph.root());
+        Ok(held)
     }
 
     fn watch_load(&mut self, reading: Arc<Reading>) {
@@ -311,7 +332,9 @@ impl Store for DiskStore {
         }
         self.reopen()?;
         let commits = self.commits + 1;
-        self.hand_over(batch, commits)
+        // A batch that has to be written again was not counted in.
+        let root = self.root.map(|root| after(root, batch));
+        self.hand_over(batch, commits, root)
             .map_err(|cause| self.unwritten(cause))?;
         if self.durability == Durability::Sync {
             // Nothing is left to write, so only the fsync itself can fail.
@@ -327,6 +350,7 @@ impl Store for DiskStore {
         let noted = self.tally.note(handed, synced);
         noted.map_err(|cause| self.failed("counting a commit of", cause).passing())?;
         self.commits = commits;
+        self.root = root;
         self.was_full = false;
         // From the first commit on, finding nothing means having lost something.
         if self.marker.commits_min == 0 {
@@ -370,6 +394,18 @@ impl std::fmt::Debug for DiskStore {
             .field("commits", &self.commits)
             .finish_non_exhaustive()
     }
+}
+
+/// What fields come to after a batch.
+fn after(mut root: Root, batch: &Batch) -> Root {
+    for Change { write, was, .. } in &batch.changes {
+        let Write { soul, field, cell } = write;
+        if let Some(was) = was {
+            root.subtract(Root::of(soul, field, was));
+        }
+        root.add(Root::of(soul, field, cell));
+    }
+    root
 }
 
 const LEASE: &str = "lease";

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
+use crate::graph::Root;
 use crate::store::marker::Marker;
 
 /// The database of a directory, open.
@@ -18,6 +19,8 @@ pub(super) struct Opened {
     pub(super) meta: Keyspace,
     /// How many commits are in it.
     pub(super) commits: u64,
+    /// What its fields must come to; `None` in a store that was made before this was kept.
+    pub(super) root: Option<Root>,
 }
 
 /// Why a data directory cannot be used.
@@ -90,12 +93,20 @@ impl Opened {
                 .map_err(|_| Unusable::Damaged("its commit count is garbled".into()))?,
             None => 0,
         };
+        let root = match meta.get(ROOT).map_err(damaged)? {
+            Some(row) => {
+                let root = Root::from_row(&row);
+                Some(root.ok_or_else(|| Unusable::Damaged("its fingerprint is garbled".into()))?)
+            }
+            None => (commits == 0).then(Root::default),
+        };
         Ok(Self {
             database,
             fields,
             deferred,
             meta,
             commits,
+            root,
         })
     }
 }
@@ -179,6 +190,7 @@ const TREES: &str = "keyspaces";
 /// Of a tree: the file that says which of its tables count.
 const ENTRANCE: &str = "current";
 pub(super) const COMMITS: &str = "commits";
+pub(super) const ROOT: &str = "root";
 
 const CACHE_BYTES: u64 = 1 << 20;
 const FILES_MAX: usize = 64;
