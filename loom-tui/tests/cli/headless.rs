@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::controller::command;
 
 /// The built-in scenarios, in the order they are played.
-const SCENARIOS: [&str; 21] = [
+const SCENARIOS: [&str; 22] = [
     "basic-sync",
     "concurrent-updates",
     "cross-node-edges",
@@ -26,6 +26,7 @@ const SCENARIOS: [&str; 21] = [
     "node-wipe",
     "relay-crash",
     "relay-wipe",
+    "clock-skew",
     "chaos",
     "torture",
     "soak",
