@@ -237,6 +237,11 @@ impl Objects {
                 status_code: 409,
                 message,
             }) if message.contains("already in progress") => Ok(0),
+            // A network of a Swarm shows here for a moment longer; its manager is asked last.
+            Err(Error::DockerResponseServerError {
+                status_code: 503,
+                message,
+            }) if message.contains("not a swarm manager") => Ok(0),
             Err(error) => Err(self.refused(doing, &error)),
         }
     }
