@@ -89,14 +89,19 @@ pub(crate) fn command(folder: &Path) -> Command {
     command
 }
 
-/// Whether it still runs: neither gone, nor a zombie waiting for whoever adopted it.
+/// Whether any of its threads still runs: neither gone, nor a zombie waiting for whoever adopted
+/// it. After SIGKILL the first thread may be a zombie while others still hold its files and locks.
 pub(crate) fn alive(pid: i32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.chars().next());
-    state.is_some_and(|state| state != 'Z')
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+    let mut threads = threads.into_iter().flatten().flatten();
+    threads.any(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.chars().next());
+        state.is_some_and(|state| state != 'Z' && state != 'X')
+    })
 }
 
 pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
