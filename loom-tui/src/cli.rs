@@ -7,12 +7,13 @@ mod dashboard;
 mod doctor;
 mod faults;
 mod folder;
-pub(crate) mod hosts;
+mod hosts;
 mod image;
 mod leftover;
 mod lives;
 mod log;
 mod members;
+mod platform;
 pub(crate) mod quantity;
 mod signals;
 mod status;
@@ -31,9 +32,10 @@ use crate::control::{ClaimError, ConnectError, default_path};
 use crate::scenario::cli as scenario;
 use crate::selftest::{SelftestArgs, selftest};
 
-pub use cluster::{Backend, ClusterArgs};
+pub use cluster::ClusterArgs;
 pub use folder::cluster_folder;
-pub use signals::asked_to_end;
+pub use platform::{Backend, Platform};
+pub use signals::cancelled_when_asked_to_end;
 
 /// Start a small cluster of an eventually consistent graph database, break it on purpose, and see
 /// what happens.

@@ -7,6 +7,7 @@
 pub mod attached;
 mod child;
 mod clocks;
+mod crew;
 mod desk;
 pub mod docker;
 mod lifecycle;
@@ -118,14 +119,41 @@ pub struct MemberStatus {
     pub last_exit: Option<String>,
     /// Its link to the relay; clear for the relay itself.
     pub link: Link,
-    /// Resident memory in bytes, where it can be read.
-    pub memory: Option<u64>,
+    /// What its process costs.
+    #[serde(default, flatten)]
+    pub usage: Usage,
     /// By how many milliseconds its clock was set ahead on purpose; behind if negative.
     #[serde(default)]
     pub clock_ms: i64,
 }
 
+/// What a process costs, as far as it can be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Percent of one core over the last second.
+    #[serde(default)]
+    pub cpu: Option<u32>,
+    /// Bytes of memory: resident in a process; in a container as `docker stats` counts them.
+    #[serde(default)]
+    pub memory: Option<u64>,
+}
+
 impl MemberStatus {
+    /// A member that was never started, to be reached at `url`.
+    pub(crate) fn stopped(member: Member, url: String) -> Self {
+        Self {
+            member,
+            life: Life::Stopped,
+            url,
+            pid: None,
+            generation: 0,
+            last_exit: None,
+            link: Link::default(),
+            usage: Usage::default(),
+            clock_ms: 0,
+        }
+    }
+
     /// Whether anything was done to it that [`ClusterBackend::heal`] ends.
     pub fn is_at_fault(&self) -> bool {
         !self.link.is_clear() || self.life == Life::Suspended || self.clock_ms != 0

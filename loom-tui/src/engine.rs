@@ -12,7 +12,6 @@
 //! | snapshots | 1 (`watch`) | the newest wins; at most five a second, one a second when calm |
 
 mod core;
-mod cpu;
 mod health;
 mod log;
 mod marks;

@@ -14,9 +14,8 @@ use clap::Args;
 use futures_util::StreamExt as _;
 use futures_util::future::Either;
 use futures_util::stream;
-use tokio_util::sync::CancellationToken;
 
-use crate::cli::{CliError, Exit, asked_to_end, say};
+use crate::cli::{CliError, Exit, cancelled_when_asked_to_end, say};
 use crate::runs::RunFolder;
 use bench::Bench;
 use cases::{CASES, Case, clean_scripts};
@@ -73,17 +72,7 @@ enum Outcome {
 /// When the rig broke.
 pub async fn selftest(args: SelftestArgs) -> Result<Exit, CliError> {
     let begun = Instant::now();
-    let cancel = CancellationToken::new();
-    let mut signals = asked_to_end().map_err(CliError::io("listen for signals"))?;
-    let stop = cancel.clone();
-    tokio::spawn(async move {
-        let signal = signals.next().await;
-        eprintln!("loom-tui: {signal}: stopping; again to end at once");
-        stop.cancel();
-        signals.next().await;
-        // Child processes end with this one.
-        std::process::exit(2);
-    });
+    let cancel = cancelled_when_asked_to_end().map_err(CliError::io("listen for signals"))?;
 
     let folder = RunFolder::create(&args.runs_dir, "selftest", SystemTime::now());
     let doing = format!("make a folder in {}", args.runs_dir.display());

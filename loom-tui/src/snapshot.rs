@@ -93,8 +93,6 @@ pub struct MemberRow {
     pub records: Option<u64>,
     /// How far it is in making up for what it missed, while it does.
     pub catch_up: Option<CatchUp>,
-    /// CPU use in percent of one core over the last second, where it can be read.
-    pub cpu: Option<f32>,
 }
 
 /// Convergence latency: intended send time to the change event at another node.

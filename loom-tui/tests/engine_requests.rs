@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use loom_tui::cluster::{ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError};
+use loom_tui::cluster::{
+    ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError, Usage,
+};
 use loom_tui::engine::{
     Engine, EngineOptions, Launch, RunEnd, ScenarioContext, ScenarioInfo, ScenarioRunner,
 };
@@ -40,7 +42,7 @@ impl Fake {
             generation: 0,
             last_exit: None,
             link: Link::default(),
-            memory: None,
+            usage: Usage::default(),
             clock_ms: 0,
         });
         Arc::new(Self {

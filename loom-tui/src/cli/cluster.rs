@@ -3,36 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::CliError;
 use super::folder::cluster_folder;
-use super::hosts::HostsArgs;
+use super::platform::{Backend, Platform};
 use crate::cluster::docker::{COMPOSE, DEFAULT_NAME, DockerCluster, DockerConfig, clusters};
 use crate::cluster::local::{
     BASE_PORT, Durability, LocalCluster, LocalConfig, NODES_MAX, RELAY_PORT,
 };
 use crate::cluster::{ClusterBackend, RigError};
-
-/// Where members run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Backend {
-    /// As processes of this machine.
-    #[default]
-    Local,
-    /// In containers of a Docker engine.
-    Docker,
-}
-
-impl Backend {
-    /// As on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Local => "local",
-            Self::Docker => "docker",
-        }
-    }
-}
 
 /// What cluster to make; the same flags wherever one is made.
 #[derive(Args, Clone, Debug)]
@@ -58,19 +38,8 @@ pub struct ClusterArgs {
     #[arg(long, value_enum, default_value_t)]
     durability: Durability,
 
-    /// Where members run: as processes of this machine, or in containers. A cluster that
-    /// docker-compose has started is used as it is
-    #[arg(
-        long,
-        env = "LOOM_BACKEND",
-        value_enum,
-        default_value_t,
-        value_name = "KIND"
-    )]
-    backend: Backend,
-
     #[command(flatten)]
-    hosts: HostsArgs,
+    platform: Platform,
 
     /// What containers, networks and volumes are called and labelled by
     #[arg(long, default_value = DEFAULT_NAME, value_name = "NAME", value_parser = object_name)]
@@ -80,11 +49,7 @@ pub struct ClusterArgs {
 impl ClusterArgs {
     /// Where they say.
     pub(super) fn backend(&self) -> Backend {
-        match self.hosts.is_empty() {
-            true => self.backend,
-            // Engines are for nothing else.
-            false => Backend::Docker,
-        }
+        self.platform.backend()
     }
 
     /// The same as flags, for another process.
@@ -97,14 +62,11 @@ impl ClusterArgs {
         say("--base-port", self.base_port.to_string().as_ref());
         say("--relay-port", self.relay_port.to_string().as_ref());
         say("--durability", self.durability.to_string().as_ref());
-        say("--backend", self.backend.name().as_ref());
         say("--name", self.name.as_ref());
-        if let Some(hosts) = self.hosts.to_flag() {
-            say("--hosts", hosts.as_ref());
-        }
         if let Some(folder) = &self.data_dir {
             say("--data-dir", folder.as_ref());
         }
+        flags.extend(self.platform.to_flags().into_iter().map(Into::into));
         flags
     }
 
@@ -120,7 +82,7 @@ impl ClusterArgs {
     }
 
     async fn in_containers(self) -> Result<Arc<DockerCluster>, RigError> {
-        let engines = self.hosts.engines().await?;
+        let engines = self.platform.hosts.engines().await?;
         let temporary = self.data_dir.is_none();
         let folder = self.data_dir.unwrap_or_else(cluster_folder);
         let engine = &engines[0];

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{Backend, CliError, Exit, say};
+use super::{Backend, CliError, Exit, Platform, say};
 use crate::cluster::docker::clusters;
 use crate::cluster::local::{BASE_PORT, RELAY_PORT};
 use crate::control::{Client, ConnectError, state_folder};
@@ -15,23 +15,17 @@ use crate::docker::image::{self, Ensured};
 use crate::docker::{Engine, Trouble};
 
 /// What to look at.
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
   loom-tui doctor                      whether a cluster can be started here
   loom-tui doctor --backend docker     a missing Docker engine counts as a fault then
+  loom-tui doctor --hosts ssh://a,ssh://b   every one of them
 
 Exits with 0 when nothing is in the way, else with 1.")]
 pub(super) struct DoctorArgs {
-    /// What the cluster is to run on
-    #[arg(
-        long,
-        env = "LOOM_BACKEND",
-        value_enum,
-        default_value_t,
-        value_name = "KIND"
-    )]
-    backend: Backend,
+    #[command(flatten)]
+    platform: Platform,
 }
 
 /// How a check ended.
@@ -92,7 +86,13 @@ impl fmt::Display for Check {
 
 pub(super) async fn doctor(args: DoctorArgs, control: &Path) -> Result<Exit, CliError> {
     let mut checks = vec![controller(control).await, folder(&state_folder()), ports()];
-    checks.extend(docker(args.backend).await);
+    let lacking = match args.platform.backend() {
+        Backend::Docker => Mark::Fault,
+        Backend::Local => Mark::Note,
+    };
+    for engine in args.platform.hosts.each().await {
+        checks.extend(docker(engine, lacking).await);
+    }
     for check in &checks {
         say(&check.to_string());
     }
@@ -170,14 +170,10 @@ fn ports() -> Check {
     Check::with(Mark::Note, WHAT, found, mend)
 }
 
-/// The engine, the image, and what is on it.
-async fn docker(wanted: Backend) -> Vec<Check> {
+/// An engine, the image, and what is on it.
+async fn docker(engine: Result<Engine, Trouble>, lacking: Mark) -> Vec<Check> {
     const WHAT: &str = "docker engine";
-    let lacking = match wanted {
-        Backend::Docker => Mark::Fault,
-        Backend::Local => Mark::Note,
-    };
-    let engine = match Engine::connect().await {
+    let engine = match engine {
         Ok(engine) => engine,
         Err(trouble) => {
             let what = match &trouble {

@@ -1,14 +1,14 @@
 //! Which engines: the one the `docker` command would use, or those of several machines.
 
 use clap::Args;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use crate::cluster::RigError;
-use crate::docker::{Endpoint, Engine};
+use crate::docker::{Endpoint, Engine, Trouble};
 
 /// Several machines.
 #[derive(Args, Clone, Debug, Default)]
-pub struct HostsArgs {
+pub(crate) struct HostsArgs {
     /// Docker engines of several machines, to place members on round-robin: the relay comes to the
     /// first. Engines of one Swarm share a network; others dial the first one's address
     #[arg(long, env = "LOOM_HOSTS", value_name = "URL,URL,…", value_delimiter = ',',
@@ -32,9 +32,6 @@ impl HostsArgs {
     /// # Errors
     /// The first that cannot be used, or that is named twice.
     pub(crate) async fn engines(&self) -> Result<Vec<Engine>, RigError> {
-        if self.hosts.is_empty() {
-            return Ok(vec![Engine::connect().await?]);
-        }
         for (index, url) in self.hosts.iter().enumerate() {
             if self.hosts[..index].contains(url) {
                 return Err(RigError {
@@ -45,9 +42,17 @@ impl HostsArgs {
                 });
             }
         }
+        let connected = self.each().await.into_iter();
+        Ok(connected.collect::<Result<_, _>>()?)
+    }
+
+    /// What became of the way to each of them.
+    pub(crate) async fn each(&self) -> Vec<Result<Engine, Trouble>> {
+        if self.hosts.is_empty() {
+            return vec![Engine::connect().await];
+        }
         let endpoints = self.hosts.iter().map(|url| Endpoint::new(url, "--hosts"));
-        let engines = try_join_all(endpoints.map(Engine::connect_to));
-        Ok(engines.await?)
+        join_all(endpoints.map(Engine::connect_to)).await
     }
 }
 

@@ -107,7 +107,7 @@ fn table(status: &Status) -> Vec<String> {
     ];
     for Row { status, .. } in &status.members {
         let pid = status.pid.map_or("-".to_owned(), |pid| pid.to_string());
-        let memory = status.memory.map_or("-".to_owned(), megabytes);
+        let memory = status.usage.memory.map_or("-".to_owned(), megabytes);
         let link = match status.member {
             Member::Relay => "-".to_owned(),
             Member::Node(_) => status.link.to_string(),

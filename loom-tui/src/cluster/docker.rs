@@ -16,6 +16,7 @@ mod names;
 mod objects;
 mod place;
 mod resident;
+mod usage;
 mod watch;
 mod wipe;
 
@@ -23,18 +24,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-use super::clocks::Clocks;
-use super::desk::Desks;
-use super::lifecycle::{Limits, Wish};
-use super::local::{NODES_MAX, resident_bytes};
+use super::crew::{Crew, Crewed};
+use super::lifecycle::Limits;
+use super::local::NODES_MAX;
 use super::logs::LogBook;
 use super::ports::Port;
-use super::{ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError, Traffic};
+use super::{ClusterEvent, Member, MemberStatus, RigError, Traffic, Usage};
 use crate::client::http;
 use crate::docker::{Engine, image};
 use container::Container;
@@ -48,13 +47,11 @@ pub use find::{COMPOSE, Found, clusters};
 pub use names::DEFAULT_NAME;
 pub use objects::remove_leftovers;
 
-/// A cluster of containers. Dropping it leaves them running; [`ClusterBackend::shutdown`] ends them.
+/// A cluster of containers. Dropping it leaves them running; [`ClusterBackend::shutdown`](super::ClusterBackend::shutdown) ends them.
 #[derive(Debug)]
 pub struct DockerCluster {
-    desks: Desks,
-    logs: BTreeMap<Member, LogBook>,
+    crew: Crew,
     places: BTreeMap<Member, Arc<Place>>,
-    clocks: Arc<Clocks>,
     watchers: Vec<JoinHandle<()>>,
     /// `None` where somebody else made everything: then nothing is ended or removed.
     own: Option<Own>,
@@ -107,7 +104,7 @@ impl DockerCluster {
             Err(error) => Err(error),
         };
         match made {
-            Ok((ports, moved)) => Self::man(fleet, config, ports, moved).await,
+            Ok((ports, moved)) => Self::finish(fleet, config, ports, moved).await,
             Err(error) => {
                 // The first error says more than a second one would.
                 let _ = fleet.remove(false).await;
@@ -154,7 +151,7 @@ impl DockerCluster {
     }
 
     /// Has what was made looked after.
-    async fn man(
+    async fn finish(
         fleet: Fleet,
         config: DockerConfig,
         ports: Vec<Port>,
@@ -179,42 +176,29 @@ impl DockerCluster {
             ready_within: config.ready_within,
             grace: config.grace,
         };
-        let crew = crew(seats.collect(), &config.folder.join("logs"), limits).await;
-        let crew = match crew {
-            Ok(crew) => crew,
+        let manned = Self::man(seats.collect(), &config.folder, limits).await;
+        let mut cluster = match manned {
+            Ok(cluster) => cluster,
             Err(error) => {
                 let _ = fleet.remove(false).await;
                 return Err(rig(&config, &error));
             }
         };
-        let Crew {
-            desks,
-            logs,
-            places,
-            clocks,
-            watchers,
-        } = crew;
         for (member, wanted, used) in moved {
             // Nobody may be listening.
-            let _ = desks.events().send(ClusterEvent {
+            let _ = cluster.crew.desks.events().send(ClusterEvent {
                 at: std::time::SystemTime::now(),
                 member: Some(member),
                 what: format!("port {wanted} is taken: using {used}"),
                 unexpected: true,
             });
         }
-        Ok(Arc::new(Self {
-            desks,
-            logs,
-            places,
-            clocks,
-            watchers,
-            own: Some(Own {
-                fleet,
-                config,
-                _ports: ports,
-            }),
-        }))
+        cluster.own = Some(Own {
+            fleet,
+            config,
+            _ports: ports,
+        });
+        Ok(Arc::new(cluster))
     }
 
     /// Looks after a cluster that is there, with its logs in `folder`. What a controller that is
@@ -242,20 +226,17 @@ impl DockerCluster {
             ready_within: limits.ready_within,
             grace: limits.grace,
         };
-        let crew = crew(seats.collect(), &folder.join("logs"), limits).await;
-        let Crew {
-            desks,
-            logs,
-            places,
-            clocks,
-            watchers,
-        } = crew.map_err(|error| RigError {
+        let manned = Self::man(seats.collect(), folder, limits).await;
+        let cluster = manned.map_err(|error| RigError {
             doing: format!("attach to the cluster {}", found.name),
             reason: format!("{error} (folder {})", folder.display()),
             next_step: "check that the folder can be written".to_owned(),
             refused: false,
         })?;
-        let nowhere = places.iter().find(|(_, place)| place.url().is_empty());
+        let nowhere = cluster
+            .places
+            .iter()
+            .find(|(_, place)| place.url().is_empty());
         if let Some((member, _)) = nowhere {
             return Err(RigError {
                 doing: format!("attach to the cluster {}", found.name),
@@ -264,14 +245,63 @@ impl DockerCluster {
                 refused: false,
             });
         }
-        Ok(Arc::new(Self {
-            desks,
-            logs,
+        Ok(Arc::new(cluster))
+    }
+
+    /// Has each container looked after, with its log in `folder`, and every engine listened to.
+    async fn man(seats: Vec<Seat>, folder: &Path, limits: Limits) -> io::Result<Self> {
+        let folder = folder.join("logs");
+        std::fs::create_dir_all(&folder)?;
+        let http = http().map_err(io::Error::other)?;
+        let mut crew = Crew::new();
+        let mut places = BTreeMap::new();
+        let mut watched: BTreeMap<String, watch::Watch> = BTreeMap::new();
+        for Seat {
+            member,
+            engine,
+            mut container,
+            url,
+        } in seats
+        {
+            let host = engine.endpoint.host().unwrap_or("127.0.0.1");
+            let place = Arc::new(Place::new(http.clone(), host, url));
+            if let Ok(Some(seen)) = container.look().await {
+                place.learn(&seen);
+            }
+            let (orders, status) = crew.desks.open(MemberStatus::stopped(member, place.url()));
+            let hint = Arc::new(Notify::new());
+            let watch = watched
+                .entry(engine.endpoint.url.clone())
+                .or_insert_with(|| watch::Watch::of(&engine));
+            watch.network.clone_from(&container.network);
+            (watch.hints).insert(container.name.clone(), Arc::clone(&hint));
+            let log = LogBook::new(folder.join(format!("{member}.log")));
+            let resident = Resident {
+                member,
+                container,
+                place: Arc::clone(&place),
+                clocks: Arc::clone(&crew.clocks),
+                limits,
+                log: log.clone(),
+                events: crew.desks.events().clone(),
+                status,
+                hint,
+            };
+            tokio::spawn(resident.run(orders));
+            crew.logs.insert(member, log);
+            places.insert(member, place);
+        }
+        let watchers = watched.into_values().map(|watch| {
+            let events = crew.desks.events().clone();
+            tokio::spawn(watch.follow(events))
+        });
+        let watchers = watchers.collect();
+        Ok(Self {
+            crew,
             places,
-            clocks,
             watchers,
             own: None,
-        }))
+        })
     }
 }
 
@@ -287,82 +317,6 @@ struct Seat {
 /// A member, the port that was wished for, and the one it got.
 type Moved = (Member, u16, u16);
 
-/// Whoever looks after containers.
-struct Crew {
-    desks: Desks,
-    logs: BTreeMap<Member, LogBook>,
-    places: BTreeMap<Member, Arc<Place>>,
-    clocks: Arc<Clocks>,
-    watchers: Vec<JoinHandle<()>>,
-}
-
-/// Has each container looked after, and every engine listened to.
-async fn crew(seats: Vec<Seat>, folder: &Path, limits: Limits) -> io::Result<Crew> {
-    std::fs::create_dir_all(folder)?;
-    let http = http().map_err(io::Error::other)?;
-    let mut desks = Desks::new();
-    let clocks = Arc::new(Clocks::default());
-    let (mut logs, mut places) = (BTreeMap::new(), BTreeMap::new());
-    let mut watched: BTreeMap<String, watch::Watch> = BTreeMap::new();
-    for Seat {
-        member,
-        engine,
-        mut container,
-        url,
-    } in seats
-    {
-        let host = engine.endpoint.host().unwrap_or("127.0.0.1");
-        let place = Arc::new(Place::new(http.clone(), host, url));
-        if let Ok(Some(seen)) = container.look().await {
-            place.learn(&seen);
-        }
-        let (orders, status) = desks.open(MemberStatus {
-            member,
-            life: Life::Stopped,
-            url: place.url(),
-            pid: None,
-            generation: 0,
-            last_exit: None,
-            link: Link::default(),
-            memory: None,
-            clock_ms: 0,
-        });
-        let hint = Arc::new(Notify::new());
-        let watch = watched
-            .entry(engine.endpoint.url.clone())
-            .or_insert_with(|| watch::Watch::of(&engine));
-        watch.network.clone_from(&container.network);
-        (watch.hints).insert(container.name.clone(), Arc::clone(&hint));
-        let log = LogBook::new(folder.join(format!("{member}.log")));
-        let resident = Resident {
-            member,
-            container,
-            place: Arc::clone(&place),
-            clocks: Arc::clone(&clocks),
-            limits,
-            log: log.clone(),
-            events: desks.events().clone(),
-            status,
-            hint,
-        };
-        tokio::spawn(resident.run(orders));
-        logs.insert(member, log);
-        places.insert(member, place);
-    }
-    let watchers = watched.into_values().map(|watch| {
-        let events = desks.events().clone();
-        tokio::spawn(watch.follow(events))
-    });
-    let watchers = watchers.collect();
-    Ok(Crew {
-        desks,
-        logs,
-        places,
-        clocks,
-        watchers,
-    })
-}
-
 impl Drop for DockerCluster {
     fn drop(&mut self) {
         self.watchers.iter().for_each(JoinHandle::abort);
@@ -370,90 +324,30 @@ impl Drop for DockerCluster {
 }
 
 #[async_trait::async_trait]
-impl ClusterBackend for DockerCluster {
+impl Crewed for DockerCluster {
     fn kind(&self) -> &'static str {
         "docker"
     }
 
-    async fn members(&self) -> Vec<MemberStatus> {
-        let statuses = self.desks.statuses().map(|mut status| {
-            status.memory = status.pid.and_then(resident_bytes);
-            status.clock_ms = self.clocks.get(status.member);
-            status
-        });
-        statuses.collect()
+    fn crew(&self) -> &Crew {
+        &self.crew
     }
 
-    fn events(&self) -> broadcast::Receiver<ClusterEvent> {
-        self.desks.events().subscribe()
-    }
-
-    async fn log_tail(&self, member: Member, lines: usize) -> Vec<String> {
-        let log = self.logs.get(&member);
-        log.map_or_else(Vec::new, |log| log.tail(lines))
-    }
-
-    fn log_file(&self, member: Member) -> Option<PathBuf> {
-        Some(self.logs.get(&member)?.path().to_owned())
-    }
-
-    async fn start(&self, member: Member) -> Result<(), RigError> {
-        self.desks.wish(Wish::Start, member).await
-    }
-
-    async fn stop(&self, member: Member) -> Result<(), RigError> {
-        self.desks.wish(Wish::Stop, member).await
-    }
-
-    async fn kill(&self, member: Member) -> Result<(), RigError> {
-        self.desks.wish(Wish::Kill, member).await
-    }
-
-    async fn suspend(&self, member: Member) -> Result<(), RigError> {
-        self.desks.wish(Wish::Suspend, member).await
-    }
-
-    async fn resume(&self, member: Member) -> Result<(), RigError> {
-        self.desks.wish(Wish::Resume, member).await
-    }
-
-    async fn wipe(&self, member: Member) -> Result<(), RigError> {
-        self.desks.wish(Wish::Wipe, member).await
-    }
-
-    async fn set_link(
-        &self,
-        node: Member,
-        link: Link,
-        lease: Option<Duration>,
-    ) -> Result<(), RigError> {
-        self.desks.set_link(node, link, lease).await
+    fn usage(&self, status: &MemberStatus) -> Usage {
+        let place = self.places.get(&status.member);
+        place.map(|place| place.usage()).unwrap_or_default()
     }
 
     async fn traffic(&self, node: Member) -> Option<Traffic> {
         self.places.get(&node)?.traffic().await
     }
 
-    async fn start_all(&self) -> Result<(), RigError> {
-        self.desks.start_all().await
-    }
-
-    async fn set_clock(&self, node: Member, ahead_ms: i64) -> Result<(), RigError> {
-        self.clocks.change(&self.desks, node, ahead_ms).await
-    }
-
-    async fn heal(&self) -> Result<(), RigError> {
-        let healed = self.desks.heal().await;
-        healed.and(self.clocks.heal(&self.desks).await)
-    }
-
     async fn shutdown(&self) -> Result<(), RigError> {
         let Some(own) = &self.own else {
-            let healed = self.clocks.heal(&self.desks).await;
-            self.desks.shut();
-            return healed.and(self.desks.heal().await);
+            self.crew.desks.shut();
+            return self.crew.heal().await;
         };
-        self.desks.close().await?;
+        self.crew.desks.close().await?;
         own.fleet.remove(!own.config.keep_volumes).await?;
         if own.config.temporary {
             // What cannot be deleted is left behind; nobody needs it, and nothing runs in it.

@@ -188,15 +188,10 @@ impl ClusterBackend for RemoteCluster {
         let statuses = self.members.iter().map(|remote| {
             let seen = lock(&remote.seen);
             MemberStatus {
-                member: remote.member,
                 life: *remote.life.borrow(),
-                url: remote.url.clone(),
-                pid: None,
                 generation: seen.generation,
                 last_exit: seen.silent.clone(),
-                link: Link::default(),
-                memory: None,
-                clock_ms: 0,
+                ..MemberStatus::stopped(remote.member, remote.url.clone())
             }
         });
         statuses.collect()

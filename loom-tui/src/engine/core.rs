@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use self::look::Look;
-use super::cpu::CpuMeter;
 use super::health::{self, Reading};
 use super::log::EventLog;
 use super::marks::Marks;
@@ -80,8 +79,6 @@ struct Core {
     readings: BTreeMap<Member, Reading>,
     /// Members that were asked and have not answered yet.
     asking: BTreeSet<Member>,
-    cpu_meter: CpuMeter,
-    cpu: BTreeMap<u32, f32>,
     faults: Faults,
     marks: Marks,
     log: EventLog,
@@ -125,8 +122,6 @@ pub(super) async fn run(parts: Parts) {
         member_log: None,
         readings: BTreeMap::new(),
         asking: BTreeSet::new(),
-        cpu_meter: CpuMeter::default(),
-        cpu: BTreeMap::new(),
         faults: Faults::default(),
         marks: Marks::default(),
         log: EventLog::default(),
@@ -368,14 +363,8 @@ impl Core {
         self.begin_run();
     }
 
-    /// Once a second: ask members how they are, read what they cost, look at everything.
+    /// Once a second: ask members how they are, look at everything.
     fn poll(&mut self) {
-        let pids: Vec<_> = self
-            .members
-            .iter()
-            .filter_map(|status| status.pid)
-            .collect();
-        self.cpu = self.cpu_meter.read(self.clock.now(), &pids);
         if let Some(http) = &self.http {
             for status in &self.members {
                 // One question at a time: a frozen member must not collect them.
@@ -411,14 +400,7 @@ impl Core {
             at: now,
             backend,
             phase: self.phase.clone(),
-            members: rows::rows(
-                now,
-                &self.members,
-                &self.readings,
-                &self.cpu,
-                &self.faults,
-                view,
-            ),
+            members: rows::rows(now, &self.members, &self.readings, &self.faults, view),
             ops_per_s: view.map_or(0.0, |view| view.ops_per_s),
             latency: view.map(|view| view.latency.clone()).unwrap_or_default(),
             lag: view.map(rows::lag).unwrap_or_default(),

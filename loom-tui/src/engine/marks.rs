@@ -77,15 +77,11 @@ mod tests {
 
     fn node(life: Life, generation: u32, exit: Option<&str>, link: Link) -> MemberStatus {
         MemberStatus {
-            member: Member::Node(1),
             life,
-            url: String::new(),
-            pid: None,
             generation,
             last_exit: exit.map(str::to_owned),
             link,
-            memory: None,
-            clock_ms: 0,
+            ..MemberStatus::stopped(Member::Node(1), String::new())
         }
     }
 

@@ -33,7 +33,6 @@ pub(super) fn rows(
     now: Duration,
     members: &[MemberStatus],
     readings: &BTreeMap<Member, Reading>,
-    cpu: &BTreeMap<u32, f32>,
     faults: &Faults,
     view: Option<&View>,
 ) -> Vec<MemberRow> {
@@ -63,7 +62,6 @@ pub(super) fn rows(
             spark,
             records: reading.records,
             catch_up: reading.catch_up,
-            cpu: status.pid.and_then(|pid| cpu.get(&pid).copied()),
         }
     });
     rows.collect()

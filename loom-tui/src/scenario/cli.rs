@@ -14,7 +14,7 @@ use super::settle::Patience;
 use super::story::{Lines, Listen};
 use super::{Scenario, catalogue, engine, find};
 use crate::cli::quantity;
-use crate::cli::{CliError, Exit, asked_to_end, say};
+use crate::cli::{CliError, Exit, cancelled_when_asked_to_end, say};
 use crate::report::junit::{self, Case};
 use crate::report::{Report, json, table};
 use crate::runs::RunFolder;
@@ -115,17 +115,7 @@ pub async fn run(args: RunArgs, control: &Path) -> Result<Exit, CliError> {
         std::fs::write(file, "").map_err(CliError::io(doing))?;
     }
 
-    let cancel = CancellationToken::new();
-    let mut signals = asked_to_end().map_err(CliError::io("listen for signals"))?;
-    let stop = cancel.clone();
-    tokio::spawn(async move {
-        let signal = signals.next().await;
-        eprintln!("loom-tui: {signal}: stopping; again to end at once");
-        stop.cancel();
-        signals.next().await;
-        // Child processes end with this one, and with them every fault.
-        std::process::exit(2);
-    });
+    let cancel = cancelled_when_asked_to_end().map_err(CliError::io("listen for signals"))?;
 
     let mut reports = Vec::with_capacity(scenarios.len());
     let mut broke = None;

@@ -8,8 +8,7 @@ use loom_node::Plant;
 
 use super::rig::{Fresh, PLANTED_IN, Rig};
 use super::story::Listen;
-use crate::cli::hosts::HostsArgs;
-use crate::cli::{Backend, CliError};
+use crate::cli::{Backend, CliError, Platform};
 use crate::cluster::Member;
 use crate::cluster::local::{Durability, NODES_MAX};
 use crate::cluster::remote::{Url, Urls};
@@ -32,18 +31,8 @@ pub(super) struct PlaceArgs {
           value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
     nodes: Option<u8>,
 
-    /// Where a fresh cluster runs: as processes of this machine, or in containers
-    #[arg(
-        long,
-        env = "LOOM_BACKEND",
-        value_enum,
-        default_value_t,
-        value_name = "KIND"
-    )]
-    backend: Backend,
-
     #[command(flatten)]
-    hosts: HostsArgs,
+    platform: Platform,
 
     /// Use the cluster that is running, beside whatever else uses it
     #[arg(long, conflicts_with = "urls")]
@@ -99,9 +88,9 @@ impl PlaceArgs {
         }
         let asks_for_fresh =
             self.nodes.is_some() || self.plant.is_some() || self.durability.is_some();
-        let asks_for_fresh = asks_for_fresh || !self.hosts.is_empty();
+        let asks_for_fresh = asks_for_fresh || !self.platform.hosts.is_empty();
         if let (false, Some(urls)) = (asks_for_fresh, urls_of(env)?) {
-            return Ok(match self.backend {
+            return Ok(match self.platform.backend() {
                 Backend::Local => Place::Urls(urls),
                 Backend::Docker => Place::Containers(urls),
             });
@@ -113,11 +102,7 @@ impl PlaceArgs {
         }
         Ok(Place::Fresh(Fresh {
             nodes,
-            backend: match self.hosts.is_empty() {
-                true => self.backend,
-                false => Backend::Docker,
-            },
-            hosts: self.hosts.clone(),
+            platform: self.platform.clone(),
             durability: self.durability.unwrap_or_default(),
             plant: self.plant,
         }))
@@ -127,7 +112,7 @@ impl PlaceArgs {
 impl Place {
     /// Whether what members store there is in volumes, which go with the cluster.
     pub(super) fn stores_in_volumes(&self) -> bool {
-        matches!(self, Self::Fresh(fresh) if fresh.backend == Backend::Docker)
+        matches!(self, Self::Fresh(fresh) if fresh.platform.backend() == Backend::Docker)
     }
 
     /// A cluster there, up and watched. What a fresh one leaves behind goes to `folder`.

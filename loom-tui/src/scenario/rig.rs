@@ -8,8 +8,7 @@ use clap::ValueEnum as _;
 use futures_util::future::join_all;
 use loom_node::Plant;
 
-use crate::cli::hosts::HostsArgs;
-use crate::cli::{Backend, CliError};
+use crate::cli::{Backend, CliError, Platform};
 use crate::cluster::attached::AttachedCluster;
 use crate::cluster::docker::{COMPOSE, DockerCluster, DockerConfig, clusters};
 use crate::cluster::local::{Durability, LocalCluster, LocalConfig};
@@ -42,9 +41,7 @@ pub struct Fresh {
     /// How many nodes.
     pub nodes: u8,
     /// Where they run.
-    pub backend: Backend,
-    /// On which machines, if in containers.
-    pub hosts: HostsArgs,
+    pub platform: Platform,
     /// What an acknowledged write survives.
     pub durability: Durability,
     /// A fault in node-2, to prove that a run finds it.
@@ -91,7 +88,7 @@ impl Fresh {
             let flags = vec!["--plant".to_owned(), name.to_owned()];
             (PLANTED_IN, flags)
         });
-        match self.backend {
+        match self.platform.backend() {
             Backend::Local => {
                 let program =
                     std::env::current_exe().map_err(CliError::io("find this executable"))?;
@@ -102,7 +99,7 @@ impl Fresh {
                 Ok(LocalCluster::open(config).await?)
             }
             Backend::Docker => {
-                let engines = self.hosts.engines().await?;
+                let engines = self.platform.hosts.engines().await?;
                 let mut config = DockerConfig::new(folder.to_owned()).on_its_own();
                 config.nodes = self.nodes;
                 config.durability = self.durability;
@@ -123,13 +120,7 @@ impl Rig {
         let cluster = AttachedCluster::connect(control).await?;
         let nodes = cluster.members().await;
         let nodes = nodes.iter().filter(|status| status.member != Member::Relay);
-        let setting = Setting {
-            backend: cluster.kind().to_owned(),
-            nodes: nodes.count(),
-            durability: None,
-            shared: true,
-            planted: None,
-        };
+        let setting = others(&cluster, nodes.count());
         Ok(Self::watch(Arc::new(cluster), setting).await?)
     }
 
@@ -142,13 +133,7 @@ impl Rig {
     pub async fn remote(urls: &Urls, no_faults: &str) -> Result<Self, CliError> {
         let cluster = RemoteCluster::open(urls, no_faults)?;
         cluster.await_answers().await?;
-        let setting = Setting {
-            backend: cluster.kind().to_owned(),
-            nodes: urls.nodes.len(),
-            durability: None,
-            shared: true,
-            planted: None,
-        };
+        let setting = others(&cluster, urls.nodes.len());
         Ok(Self::watch(Arc::new(cluster), setting).await?)
     }
 
@@ -176,13 +161,7 @@ impl Rig {
         };
         let cluster = DockerCluster::attach(engine, found, folder, at).await?;
         cluster.start_all().await?;
-        let setting = Setting {
-            backend: cluster.kind().to_owned(),
-            nodes: urls.nodes.len(),
-            durability: None,
-            shared: true,
-            planted: None,
-        };
+        let setting = others(&*cluster, urls.nodes.len());
         Ok(Self::watch(cluster, setting).await?)
     }
 
@@ -257,4 +236,15 @@ async fn not_ready(probe: &Probe) -> Vec<String> {
     });
     waiting.extend(join_all(asked).await.into_iter().flatten());
     waiting
+}
+
+/// What reports say of a cluster that somebody else runs.
+fn others(cluster: &dyn ClusterBackend, nodes: usize) -> Setting {
+    Setting {
+        backend: cluster.kind().to_owned(),
+        nodes,
+        durability: None,
+        shared: true,
+        planted: None,
+    }
 }

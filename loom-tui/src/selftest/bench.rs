@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::cases::{Case, Script};
 use super::outcome::{Caught, Clean};
 use crate::check::convergence::LIMIT_DEFAULT;
-use crate::cli::hosts::HostsArgs;
-use crate::cli::{Backend, CliError};
+use crate::cli::{CliError, Platform};
 use crate::cluster::local::Durability;
 use crate::report::Report;
 use crate::runs::RunFolder;
@@ -82,8 +81,7 @@ impl Bench<'_> {
         let folder = folder.map_err(CliError::io(doing))?;
         let fresh = Fresh {
             nodes: 3,
-            backend: Backend::Local,
-            hosts: HostsArgs::default(),
+            platform: Platform::default(),
             durability: Durability::default(),
             plant: bug.and_then(|case| case.plant),
         };

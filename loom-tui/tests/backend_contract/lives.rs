@@ -1,6 +1,6 @@
 //! Promises about processes: started, ended, frozen, wiped.
 
-use loom_tui::cluster::{Life, Link, Member};
+use loom_tui::cluster::{Life, Link, Member, Usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -18,9 +18,6 @@ pub(crate) async fn members_are_listed_in_order_with_what_is_known(place: &Place
         assert!(status.link.is_clear());
         assert!(status.url.starts_with("http://127.0.0.1:"), "{status:?}");
         assert!(status.pid.is_some());
-        if cfg!(target_os = "linux") {
-            assert!(status.memory.is_some_and(|bytes| bytes > 1_000_000));
-        }
     }
     assert!(place.backend.traffic(ONE).await.is_some());
     assert!(place.backend.traffic(RELAY).await.is_none());
@@ -30,6 +27,20 @@ pub(crate) async fn members_are_listed_in_order_with_what_is_known(place: &Place
         "local"
     };
     assert_eq!(place.backend.kind(), kind);
+}
+
+pub(crate) async fn what_a_member_costs_is_known_while_it_runs(place: &Place) {
+    let known = async |member| {
+        let usage = place.status(member).await.usage;
+        usage.cpu.is_some() && usage.memory.is_some_and(|bytes| bytes > 500_000)
+    };
+    for member in [RELAY, ONE] {
+        until("what it costs is known", async || known(member).await).await;
+    }
+    place.backend.kill(ONE).await.unwrap();
+    assert_eq!(place.status(ONE).await.usage, Usage::default());
+    place.backend.start(ONE).await.unwrap();
+    until("it is known again", async || known(ONE).await).await;
 }
 
 pub(crate) async fn start_returns_when_the_member_answers(place: &Place) {

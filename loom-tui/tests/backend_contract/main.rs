@@ -53,6 +53,7 @@ macro_rules! contract {
 
 contract! {
     lives::members_are_listed_in_order_with_what_is_known,
+    lives::what_a_member_costs_is_known_while_it_runs,
     lives::start_returns_when_the_member_answers,
     lives::kill_is_a_power_cut_and_may_be_repeated,
     lives::stop_is_orderly_and_may_be_repeated,

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use loom_tui::check::Claims;
-use loom_tui::cluster::{ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError};
+use loom_tui::cluster::{
+    ClusterBackend, ClusterEvent, Life, Link, Member, MemberStatus, RigError, Usage,
+};
 use loom_tui::history::{Op, Recorder};
 use loom_tui::probe::{Clock, Probe, ProbeOptions, Target};
 use loom_tui::report::Metric;
@@ -159,7 +161,7 @@ impl ClusterBackend for Puppet {
                 generation: 1,
                 last_exit: None,
                 link: links.get(&member).copied().unwrap_or_default(),
-                memory: None,
+                usage: Usage::default(),
                 clock_ms: 0,
             })
             .to_vec()

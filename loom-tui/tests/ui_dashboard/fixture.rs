@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use loom_tui::cluster::{Flow, Life, Link, Member, MemberStatus};
+use loom_tui::cluster::{Flow, Life, Link, Member, MemberStatus, Usage};
 use loom_tui::snapshot::{
     EventLine, LATENCY_BINS, LagSeries, LatencyWindow, Level, Mark, MemberLog, MemberRow, Phase,
     ScenarioRow, ScenarioState, Snapshot, Verdict,
@@ -46,7 +46,10 @@ pub(crate) fn member(member: Member) -> MemberRow {
             generation: 1,
             last_exit: None,
             link: Link::default(),
-            memory: Some((14 + number) << 20),
+            usage: Usage {
+                cpu: Some(4 + number as u32),
+                memory: Some((14 + number) << 20),
+            },
             clock_ms: 0,
         },
         connected: Some(true),
@@ -61,7 +64,6 @@ pub(crate) fn member(member: Member) -> MemberRow {
             .map(|i| node.then(|| ms(3 + (i * (number + 3)) % 11)))
             .collect(),
         records: node.then_some(8_412),
-        cpu: Some(4.0 + number as f32),
     }
 }
 
@@ -228,7 +230,7 @@ pub(crate) fn broken() -> Snapshot {
     node.behind = 1_437;
     node.rtt = None;
     node.p99 = None;
-    node.cpu = Some(0.0);
+    node.status.usage.cpu = Some(0);
     node.spark = (0..60).map(|i: u64| (i < 48).then(|| ms(6))).collect();
     snapshot.latency = LatencyWindow {
         count: 2_391,
@@ -411,7 +413,7 @@ pub(crate) fn hostile() -> Vec<Snapshot> {
         for row in &mut snapshot.members {
             row.lag = Some(Duration::MAX);
             row.behind = u64::MAX;
-            row.cpu = Some(f32::NAN);
+            row.status.usage.cpu = Some(u32::MAX);
             row.spark = (0..500).map(|_| Some(Duration::MAX)).collect();
             row.status.url = long.clone();
             row.status.last_exit = Some(long.clone());
@@ -478,10 +480,10 @@ pub(crate) fn hostile() -> Vec<Snapshot> {
             row.rtt = None;
             row.p99 = None;
             row.records = None;
-            row.cpu = None;
+            row.status.usage.cpu = None;
             row.spark.clear();
             row.status.pid = None;
-            row.status.memory = None;
+            row.status.usage.memory = None;
         }
         for series in &mut snapshot.lag {
             series.points.clear();

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::config::LINK_CONTROL_PORT;
 use super::container::Seen;
-use crate::cluster::Traffic;
 use crate::cluster::link_control::{LinkClient, LinkState};
+use crate::cluster::{Traffic, Usage};
 
 /// One member's. Shared by its resident, which keeps it true, and whoever asks about traffic.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ struct State {
     url: String,
     control: Option<String>,
     pid: Option<u32>,
+    usage: Usage,
     /// Of processes that have ended.
     before: Traffic,
     /// Of the one that runs, when it was last asked.
@@ -93,6 +94,7 @@ impl Place {
             ..counted
         };
         state.pid = None;
+        state.usage = Usage::default();
     }
 
     pub(super) fn url(&self) -> String {
@@ -107,6 +109,15 @@ impl Place {
     /// On this machine; `None` elsewhere.
     pub(super) fn pid(&self) -> Option<u32> {
         self.state().pid
+    }
+
+    /// What its process costs, by the engine's word.
+    pub(super) fn usage(&self) -> Usage {
+        self.state().usage
+    }
+
+    pub(super) fn note_usage(&self, usage: Usage) {
+        self.state().usage = usage;
     }
 
     pub(super) fn has_control(&self) -> bool {

@@ -14,6 +14,7 @@ use tokio::time::{sleep_until, timeout};
 use super::container::{Container, Process, Seen};
 use super::logs::{self, Upto};
 use super::place::Place;
+use super::usage::Following;
 use super::wipe;
 use crate::cluster::clocks::{self, Clocks};
 use crate::cluster::desk::{Order, Waiting};
@@ -50,6 +51,8 @@ pub(super) struct Now {
     printed: Option<(oneshot::Receiver<()>, oneshot::Receiver<Upto>)>,
     upto: Upto,
     health: Option<BoxFuture<'static, ()>>,
+    /// What it costs, kept up to date in its place.
+    usage: Option<Following>,
     pub(super) lease: Option<Instant>,
     pub(super) link: Link,
     pub(super) on_network: bool,
@@ -72,6 +75,7 @@ impl Resident {
             printed: None,
             upto: Upto::new(),
             health: None,
+            usage: None,
             lease: None,
             link: Link::default(),
             on_network: true,
@@ -203,6 +207,8 @@ impl Resident {
         (now.answers, now.severed) = (false, false);
         now.address.clone_from(&seen.address);
         let (docker, name) = (self.container.docker.clone(), self.container.name.clone());
+        let place = Arc::clone(&self.place);
+        now.usage = Some(Following::begin(docker.clone(), name.clone(), place));
         match logs::follow(docker, name, now.upto.clone(), &self.log) {
             Ok(printed) => now.printed = Some(printed),
             Err(error) => {
@@ -286,6 +292,7 @@ impl Resident {
     async fn on_ended(&mut self, now: &mut Now, how: String) {
         now.process = None;
         now.health = None;
+        now.usage = None;
         self.place.end();
         self.status.send_modify(|status| {
             status.pid = None;

@@ -126,13 +126,14 @@ pub(super) fn register(api: &mut Api<'_>) {
             let member = member(&host, &which)?;
             let members = host.wait(host.backend.members())?;
             let status = members.iter().find(|status| status.member == member);
+            // What a member tells of itself means the same wherever it runs.
             let memory = match status {
-                // Of a process on another machine, or in a container, the member tells itself.
-                Some(status) if status.memory.is_none() && status.life == Life::Up => {
+                Some(status) if status.life == Life::Up => {
                     let http = host.probe.http();
-                    host.wait(metrics::resident_bytes(http, &status.url))?
+                    let told = host.wait(metrics::resident_bytes(http, &status.url))?;
+                    told.or(status.usage.memory)
                 }
-                _ => status.and_then(|status| status.memory),
+                _ => status.and_then(|status| status.usage.memory),
             };
             Ok(memory.map_or(Dynamic::UNIT, |bytes| {
                 Dynamic::from(i64::try_from(bytes).unwrap_or(i64::MAX))

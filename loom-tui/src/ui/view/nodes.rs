@@ -281,8 +281,8 @@ fn cell(column: Column, row: &MemberRow, glyphs: &Glyphs) -> (String, Role) {
         P99 => known(row.p99.map(fmt::age)),
         Rtt => known(row.rtt.map(fmt::age)),
         Records => known(row.records.map(fmt::count)),
-        Cpu => known(row.cpu.map(|percent| format!("{percent:.0}%"))),
-        Memory => known(row.status.memory.map(fmt::bytes)),
+        Cpu => known(row.status.usage.cpu.map(|percent| format!("{percent}%"))),
+        Memory => known(row.status.usage.memory.map(fmt::bytes)),
         Starts => known(Some(row.status.generation.to_string())),
         Name | Lag | Spark => (String::new(), Role::Text),
     }
@@ -318,7 +318,7 @@ fn inspector(pen: &mut Pen<'_>, used: u16, row: &MemberRow) {
     if let Some(records) = row.records {
         facts.push((format!("{} records", fmt::count(records)), Role::Dim));
     }
-    if let Some(memory) = status.memory {
+    if let Some(memory) = status.usage.memory {
         facts.push((fmt::bytes(memory), Role::Dim));
     }
     facts.push((status.url.clone(), Role::Dim));
