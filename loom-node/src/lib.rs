@@ -24,4 +24,4 @@ pub mod stats;
 pub use config::{InvalidConfig, NodeArgs, NodeConfig};
 pub use plant::Plant;
 pub use run::{RunError, run, run_config};
-pub use serve::{Opened, ServeError, serve, serve_from};
+pub use serve::{ServeError, serve, serve_from};

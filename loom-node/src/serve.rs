@@ -2,18 +2,15 @@
 //!
 //! The doors are [`serve`], and [`serve_from`] for a store of one's own.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use loom_relay::config::StoreConfig;
-use loom_relay::driver::{self, Driver, DriverError, Hub, PeerUrl};
+use loom_relay::driver::{self, Driver, DriverError, Hub};
 use loom_relay::graph::Held;
-use loom_relay::startup::Startup;
-use loom_relay::store::disk::DiskStore;
-use loom_relay::store::{Reading, Store, StoreError};
+use loom_relay::startup::{self, Opened, Startup};
+use loom_relay::store::{Reading, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinError;
@@ -47,9 +44,6 @@ pub enum ServeError {
     Listen(#[from] io::Error),
 }
 
-/// What a store held, and the store.
-pub type Opened = (Held, Option<Box<dyn Store>>);
-
 /// Runs a node until `shutdown` resolves or somebody posts to `/shutdown`; then requests in flight
 /// are answered, everything is stored, and links are closed.
 ///
@@ -65,7 +59,7 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     match config.store.clone() {
         Some(store) => {
-            let open = move |reading| open(&store, reading);
+            let open = move |reading| startup::open(&store, reading);
             serve_from(open, listener, config, shutdown).await
         }
         None => {
@@ -131,7 +125,7 @@ async fn serve_when(
     let address = listener.local_addr()?;
     let durability = config.durability();
     let peers = config.peers.iter().map(ToString::to_string).collect();
-    let dialling = dial_when_loaded(config.peers, hub.clone(), Arc::clone(&startup));
+    let dialling = Arc::clone(&startup).dial(hub.clone(), config.peers);
 
     let listener = hub.listen(listener, IDLE_MAX);
     let stop = watch::Sender::new(false);
@@ -181,33 +175,4 @@ fn stopping(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'st
         // An error means that the node is gone already.
         let _ = stop.wait_for(|stop| *stop).await;
     }
-}
-
-/// Relays are told what is held when they are dialled, so it has to be there.
-async fn dial_when_loaded(
-    peers: Vec<PeerUrl>,
-    hub: Hub<Command>,
-    startup: Arc<Startup<Follow>>,
-) -> Infallible {
-    startup.wait().await;
-    for peer in peers {
-        hub.dial(peer);
-    }
-    std::future::pending().await
-}
-
-/// Opens the store and reads all of it.
-fn open(config: &StoreConfig, reading: Arc<Reading>) -> Result<Opened, StoreError> {
-    let started = Instant::now();
-    let mut store = DiskStore::open(&config.directory, config.durability)?;
-    store.watch_load(reading);
-    let held = store.load()?;
-    tracing::info!(
-        directory = %config.directory.display(),
-        fields = held.graph.len(),
-        deferred = held.deferred.len(),
-        took = ?started.elapsed(),
-        "store opened"
-    );
-    Ok((held, Some(Box::new(store))))
 }

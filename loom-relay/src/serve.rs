@@ -6,21 +6,19 @@ mod health;
 mod http;
 mod metrics;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{RelayConfig, StoreConfig};
-use crate::driver::{self, Caller, DriverError, Hub, PeerUrl};
+use crate::config::RelayConfig;
+use crate::driver::{self, Caller, DriverError};
 use crate::graph::Held;
 use crate::mesh::{Greeter, Mesh, MeshConfig};
-use crate::relay::{Command, Relay};
-use crate::startup::Startup;
-use crate::store::disk::DiskStore;
-use crate::store::{Durability, Reading, Store, StoreError};
+use crate::relay::Relay;
+use crate::startup::{self, Opened, Startup};
+use crate::store::{Durability, Reading, StoreError};
 
 use self::http::App;
 
@@ -38,9 +36,6 @@ pub enum ServeError {
     Listen(#[from] std::io::Error),
 }
 
-/// What a relay goes on from, and where it keeps it; without a store it is in memory only.
-pub type Opened = (Held, Option<Box<dyn Store>>);
-
 /// Serves a relay until `shutdown` resolves, then closes every link and stores what is left.
 ///
 /// Links are accepted while the store is still being read; what they say waits for it.
@@ -55,7 +50,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServeError> {
     if let Some(store) = config.store.clone() {
-        let open = move |reading| open(&store, reading);
+        let open = move |reading| startup::open(&store, reading);
         return serve_from(open, listener, config, shutdown).await;
     }
     tracing::info!("no --data-dir: the graph is in memory only");
@@ -103,7 +98,7 @@ async fn serve_when(
         }
     };
     let (hub, mut driver) = driver::spawn_ahead(config.driver, move || greeter.hello(), coming);
-    let dialling = dial_when_loaded(config.peers, hub.clone(), Arc::clone(&startup));
+    let dialling = Arc::clone(&startup).dial(hub.clone(), config.peers);
     let listener = hub.listen(listener, IDLE_MAX);
     let app = App {
         hub,
@@ -134,36 +129,6 @@ async fn serve_when(
     }
     driver.shutdown().await?;
     failure.map_or(Ok(()), |error| Err(error.into()))
-}
-
-/// Peers are told what is held when they are dialled, so it has to be there.
-async fn dial_when_loaded(
-    peers: Vec<PeerUrl>,
-    hub: Hub<Command>,
-    startup: Arc<Startup<Option<Durability>>>,
-) -> Infallible {
-    startup.wait().await;
-    for peer in peers {
-        hub.dial(peer);
-    }
-    std::future::pending().await
-}
-
-/// Opens the store and reads all of it.
-fn open(config: &StoreConfig, reading: Arc<Reading>) -> Result<Opened, StoreError> {
-    let started = Instant::now();
-    let mut store = DiskStore::open(&config.directory, config.durability)?;
-    store.watch_load(reading);
-    let held = store.load()?;
-    tracing::info!(
-        directory = %config.directory.display(),
-        durability = %config.durability,
-        fields = held.graph.len(),
-        deferred = held.deferred.len(),
-        took = ?started.elapsed(),
-        "store opened"
-    );
-    Ok((held, Some(Box::new(store))))
 }
 
 /// Nobody needs longer than this to ask for a websocket, or for a page.

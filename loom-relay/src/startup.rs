@@ -2,11 +2,41 @@
 //!
 //! Relays and nodes listen first, because reading takes as long as there is data.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::SetOnce;
 
-use crate::store::{Reading, StoreError};
+use crate::config::StoreConfig;
+use crate::driver::{Hub, PeerUrl};
+use crate::graph::Held;
+use crate::store::disk::DiskStore;
+use crate::store::{Reading, Store, StoreError};
+
+/// What a server goes on from, and where it keeps it; without a store it is in memory only.
+pub type Opened = (Held, Option<Box<dyn Store>>);
+
+/// Opens the store that is configured and reads all of it. Blocks.
+///
+/// # Errors
+///
+/// [`StoreError`] when it cannot be opened, or less can be read than was once stored.
+pub fn open(config: &StoreConfig, reading: Arc<Reading>) -> Result<Opened, StoreError> {
+    let started = Instant::now();
+    let mut store = DiskStore::open(&config.directory, config.durability)?;
+    store.watch_load(reading);
+    let held = store.load()?;
+    tracing::info!(
+        directory = %config.directory.display(),
+        durability = %config.durability,
+        fields = held.graph.len(),
+        deferred = held.deferred.len(),
+        took = ?started.elapsed(),
+        "store opened"
+    );
+    Ok((held, Some(Box::new(store))))
+}
 
 /// How far a server is with starting; when it has started, also what is known only then.
 #[derive(Debug)]
@@ -49,6 +79,16 @@ impl<T> Startup<T> {
     /// Returns when it is over.
     pub async fn wait(&self) {
         self.started.wait().await;
+    }
+
+    /// Dials `peers` when it is over: they are told what is held when they are dialled, so it has
+    /// to be there. Never ends, so that a server may wait for it beside whatever ends the server.
+    pub async fn dial<C>(self: Arc<Self>, hub: Hub<C>, peers: Vec<PeerUrl>) -> Infallible {
+        self.wait().await;
+        for peer in peers {
+            hub.dial(peer);
+        }
+        std::future::pending().await
     }
 
     /// `None` while the store is being read.
