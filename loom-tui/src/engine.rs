@@ -39,6 +39,14 @@ pub trait Launch: Send + Sync + fmt::Debug {
     /// `local`, `docker`, …: shown before there is a backend to ask.
     fn kind(&self) -> &'static str;
 
+    /// Whether the cluster could run as processes of this machine where it cannot run as it should.
+    fn offers_local(&self) -> bool {
+        false
+    }
+
+    /// Has [`Launch::open`] make that one from now on.
+    fn use_local(&self) {}
+
     /// Makes or finds the backend. Asked again after a failure, when a person wants to retry.
     async fn open(&self) -> Result<Arc<dyn ClusterBackend>, RigError>;
 

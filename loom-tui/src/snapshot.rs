@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub backend: &'static str,
     /// Whether there is a cluster yet.
     pub phase: Phase,
+    /// Whether the same cluster could run as processes of this machine, now that it failed.
+    pub offers_local: bool,
     /// Relay first, then nodes by number.
     pub members: Vec<MemberRow>,
     /// Acknowledged writes per second over the last few seconds, canaries excluded.
@@ -255,6 +257,8 @@ pub enum Request {
     CancelRun,
     /// Start the cluster again after [`Phase::Failed`].
     Retry,
+    /// The same, as processes of this machine.
+    UseLocal,
     /// Put what this member prints into snapshots, or nobody's lines.
     Follow(Option<Member>),
 }
@@ -271,7 +275,12 @@ impl Request {
             | Self::Suspend(member)
             | Self::Resume(member)
             | Self::SetLink(member, _) => Some(*member),
-            Self::HealAll | Self::Run(_) | Self::CancelRun | Self::Retry | Self::Follow(_) => None,
+            Self::HealAll
+            | Self::Run(_)
+            | Self::CancelRun
+            | Self::Retry
+            | Self::UseLocal
+            | Self::Follow(_) => None,
         }
     }
 }

@@ -344,3 +344,18 @@ fn without_an_engine_the_dashboard_says_what_to_do_and_r_tries_again() {
         dashboard_down(&name);
     }
 }
+
+#[test]
+fn without_an_engine_a_key_starts_the_cluster_as_local_processes() {
+    let flags = ["--backend", "docker", "--nodes", "1"];
+    let nowhere = Some("unix:///nowhere/docker.sock");
+    let mut dashboard = Dashboard::start_with(&flags, nowhere);
+    dashboard.wait_for("instead", 1);
+    dashboard.press("o");
+    dashboard.wait_for("LIVE", 1);
+    let status = dashboard.command(&["status"]);
+    assert!(status.starts_with("local cluster"), "{status}");
+    dashboard.press("q");
+    assert_eq!(dashboard.wait().code(), Some(0));
+    dashboard.assert_restored(1);
+}

@@ -52,6 +52,12 @@ impl ClusterArgs {
         self.platform.backend()
     }
 
+    /// The same cluster as processes of this machine.
+    pub(super) fn locally(self) -> Self {
+        let platform = Platform::local();
+        Self { platform, ..self }
+    }
+
     /// The same as flags, for another process.
     pub(super) fn to_flags(&self) -> Vec<std::ffi::OsString> {
         let mut flags = Vec::new();

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::signals::asked_to_end;
-use super::{CliError, ClusterArgs, Exit};
+use super::{Backend, CliError, ClusterArgs, Exit};
 use crate::cluster::{ClusterBackend, RigError};
 use crate::control::{Claim, ClaimError, Server};
 use crate::engine::{Engine, EngineOptions, Launch};
@@ -72,7 +72,7 @@ pub(super) async fn dashboard(args: DashboardArgs, control: &Path) -> Result<Exi
     // Claimed first: whoever comes second must not start anything.
     let claim = Claim::take(control, "dashboard")?;
     let launch = Arc::new(OwnCluster {
-        cluster: args.cluster,
+        cluster: Mutex::new(args.cluster),
         control: control.to_owned(),
         claim: Mutex::new(Some(claim)),
         desk: Mutex::new(None),
@@ -121,7 +121,7 @@ async fn stop(engine: Engine) -> Result<(), RigError> {
 /// A cluster that other commands can reach.
 #[derive(Debug)]
 struct OwnCluster {
-    cluster: ClusterArgs,
+    cluster: Mutex<ClusterArgs>,
     control: PathBuf,
     claim: Mutex<Option<Claim>>,
     /// The task that serves the control socket.
@@ -171,11 +171,21 @@ fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 #[async_trait::async_trait]
 impl Launch for OwnCluster {
     fn kind(&self) -> &'static str {
-        self.cluster.backend().name()
+        held(&self.cluster).backend().name()
+    }
+
+    fn offers_local(&self) -> bool {
+        held(&self.cluster).backend() != Backend::Local
+    }
+
+    fn use_local(&self) {
+        let mut cluster = held(&self.cluster);
+        *cluster = cluster.clone().locally();
     }
 
     async fn open(&self) -> Result<Arc<dyn ClusterBackend>, RigError> {
-        let cluster = self.cluster.clone().open().await;
+        let cluster = held(&self.cluster).clone();
+        let cluster = cluster.open().await;
         let cluster = cluster.map_err(|error| match error {
             CliError::Rig(error) => error,
             error => RigError {

@@ -35,6 +35,11 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// Processes of this machine.
+    pub(super) fn local() -> Self {
+        Self::default()
+    }
+
     /// What members are: engines are for nothing but containers.
     pub fn backend(&self) -> Backend {
         match self.hosts.is_empty() {

@@ -194,6 +194,13 @@ impl Core {
         self.changed = true;
     }
 
+    /// What was opened stays: only a backend that could not be opened is replaced.
+    fn offers_local(&self) -> bool {
+        matches!(self.phase, Phase::Failed(_))
+            && self.backend.is_none()
+            && self.launch.offers_local()
+    }
+
     /// Opens the backend if there is none and starts every member.
     fn bring_up(&mut self) {
         self.phase = Phase::Starting("starting the cluster".to_owned());
@@ -259,6 +266,13 @@ impl Core {
             Request::Retry => {
                 if matches!(self.phase, Phase::Failed(_)) {
                     self.say(Level::Info, "you", "retry".to_owned());
+                    self.bring_up();
+                }
+            }
+            Request::UseLocal => {
+                if self.offers_local() {
+                    self.say(Level::Info, "you", "use local processes".to_owned());
+                    self.launch.use_local();
                     self.bring_up();
                 }
             }
@@ -400,6 +414,7 @@ impl Core {
             at: now,
             backend,
             phase: self.phase.clone(),
+            offers_local: self.offers_local(),
             members: rows::rows(now, &self.members, &self.readings, &self.faults, view),
             ops_per_s: view.map_or(0.0, |view| view.ops_per_s),
             latency: view.map(|view| view.latency.clone()).unwrap_or_default(),

@@ -25,7 +25,11 @@ pub(super) fn describe(request: &Request) -> Option<String> {
         Request::Suspend(member) => format!("suspend {member}"),
         Request::Resume(member) => format!("resume {member}"),
         Request::SetLink(member, _) => format!("degrade {member}"),
-        Request::Run(_) | Request::CancelRun | Request::Retry | Request::Follow(_) => return None,
+        Request::Run(_)
+        | Request::CancelRun
+        | Request::Retry
+        | Request::UseLocal
+        | Request::Follow(_) => return None,
     })
 }
 
@@ -88,7 +92,11 @@ async fn perform(request: &Request, backend: &dyn ClusterBackend) -> Result<(), 
         Request::Suspend(member) => backend.suspend(*member).await,
         Request::Resume(member) => backend.resume(*member).await,
         Request::SetLink(member, link) => backend.set_link(*member, *link, None).await,
-        Request::Run(_) | Request::CancelRun | Request::Retry | Request::Follow(_) => Ok(()),
+        Request::Run(_)
+        | Request::CancelRun
+        | Request::Retry
+        | Request::UseLocal
+        | Request::Follow(_) => Ok(()),
     }
 }
 

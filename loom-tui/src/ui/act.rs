@@ -50,6 +50,8 @@ pub(super) fn act(app: &mut App, action: Action, cmds: &mut Vec<Cmd>) {
             }
         }
         Action::Retry => ask(app, Request::Retry, cmds),
+        Action::UseLocal if app.newest.offers_local => ask(app, Request::UseLocal, cmds),
+        Action::UseLocal => notify(app, "it runs as local processes already", Role::Dim),
         Action::Move(by) => step(app, isize::from(by)),
         Action::Page(by) => step(app, isize::from(by).saturating_mul(10)),
         Action::First => step(app, isize::MIN),

@@ -173,7 +173,11 @@ impl App {
                 self.intents.clear();
                 return;
             }
-            Request::Run(_) | Request::CancelRun | Request::Retry | Request::Follow(_) => return,
+            Request::Run(_)
+            | Request::CancelRun
+            | Request::Retry
+            | Request::UseLocal
+            | Request::Follow(_) => return,
         };
         let intent = self.intents.entry(member).or_default();
         if at.saturating_sub(intent.at) >= INTENT_HOLDS {

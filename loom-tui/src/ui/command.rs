@@ -38,6 +38,7 @@ pub const COMMANDS: &[(&str, &str, &str)] = &[
     ("freeze", "", "hold the view still, or let it go"),
     ("zoom", "", "show only the focused panel, or all"),
     ("retry", "", "start the cluster again"),
+    ("local", "", "start it as processes of this machine"),
     ("help", "", "show all keys"),
     ("quit", "", "leave"),
 ];
@@ -89,6 +90,7 @@ pub fn parse(text: &str, snapshot: &Snapshot) -> Result<Command, String> {
         ("freeze", []) => action(Action::Freeze),
         ("zoom", []) => action(Action::Zoom),
         ("retry", []) => action(Action::Retry),
+        ("local", []) => action(Action::UseLocal),
         ("help", []) => action(Action::Help),
         ("quit" | "q", []) => action(Action::Quit),
         _ => Err(usage()),

@@ -38,6 +38,8 @@ pub enum Action {
     CancelRun,
     /// Start the cluster again after it failed to start.
     Retry,
+    /// Start it as processes of this machine instead.
+    UseLocal,
     /// Move the selection or scroll, by lines.
     Move(i8),
     /// Move the selection or scroll, by pages.

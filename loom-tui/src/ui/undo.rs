@@ -80,6 +80,7 @@ fn opposite(request: &Request, life: Life, link: Link) -> Option<Request> {
         | Request::Run(_)
         | Request::CancelRun
         | Request::Retry
+        | Request::UseLocal
         | Request::Follow(_) => None,
     }
 }
@@ -99,6 +100,7 @@ pub fn describe(request: &Request) -> String {
         Request::Run(name) => format!("run {name}"),
         Request::CancelRun => "cancel run".to_owned(),
         Request::Retry => "retry".to_owned(),
+        Request::UseLocal => "use local processes".to_owned(),
         Request::Follow(Some(member)) => format!("follow the log of {member}"),
         Request::Follow(None) => "follow no log".to_owned(),
     }

@@ -311,6 +311,7 @@ pub(super) fn ask(app: &mut App, request: Request, cmds: &mut Vec<Cmd>) {
         | Request::Run(_)
         | Request::CancelRun
         | Request::Retry
+        | Request::UseLocal
         | Request::Follow(_) => None,
     };
     if let Some(kind) = kind {

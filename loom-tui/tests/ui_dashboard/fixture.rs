@@ -146,6 +146,7 @@ pub(crate) fn healthy() -> Snapshot {
         at: NOW,
         backend: "local",
         phase: Phase::Ready,
+        offers_local: false,
         members: [
             Member::Relay,
             Member::Node(1),

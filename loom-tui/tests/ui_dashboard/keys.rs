@@ -335,6 +335,11 @@ fn a_refused_request_is_told() {
 fn r_retries_only_after_a_failed_start() {
     let mut app = fixture::app(fixture::failed(), 120, 40);
     assert_eq!(press(&mut app, &[Char('r'), Char('p')]), [Request::Retry]);
+    assert_eq!(press(&mut app, &[Char('o')]), []);
+    let mut without_engine = fixture::failed();
+    without_engine.offers_local = true;
+    let mut app = fixture::app(without_engine, 120, 40);
+    assert_eq!(press(&mut app, &[Char('o')]), [Request::UseLocal]);
     let mut app = healthy();
     assert_eq!(press(&mut app, &[Char('r')]), []);
     assert!(notice(&app).contains("capital R"), "{}", notice(&app));

@@ -99,6 +99,14 @@ pub const BINDINGS: &[Binding] = &[
         "start the cluster again",
     ),
     bind(
+        &[Char('o')],
+        Failed,
+        Action::UseLocal,
+        "own processes",
+        0,
+        "start its members as own processes, without Docker",
+    ),
+    bind(
         &[Char('?')],
         Anywhere,
         Action::Help,

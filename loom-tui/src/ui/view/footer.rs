@@ -63,6 +63,7 @@ fn hints(app: &App, wide: bool) -> Vec<Hint> {
     let shown = |binding: &&Binding| {
         let useful = match binding.action {
             Action::Help | Action::Quit | Action::Retry => true,
+            Action::UseLocal => app.newest.offers_local,
             _ if !ready => false,
             Action::CancelRun => app.running().is_some(),
             Action::Undo => app.undo.newest().is_some(),

@@ -33,10 +33,15 @@ pub(super) fn render(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) 
                 pen.text(2, y, &line, Role::Text);
                 y += 1;
             }
-            let x = pen.text(2, y + 1, "r", Role::Key);
-            let x = pen.text(x, y + 1, " try again   ", Role::Text);
-            let x = pen.text(x, y + 1, "q", Role::Key);
-            pen.text(x, y + 1, " quit", Role::Text);
+            let local = snapshot
+                .offers_local
+                .then_some(("o", "start own processes instead"));
+            let keys = [Some(("r", "try again")), local, Some(("q", "quit"))];
+            let mut x = 2;
+            for (key, what) in keys.into_iter().flatten() {
+                x = pen.text(x, y + 1, key, Role::Key);
+                x = pen.text(x, y + 1, &format!(" {what}   "), Role::Text);
+            }
             y + 3
         }
         Phase::Starting(step) => {

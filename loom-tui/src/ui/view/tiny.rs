@@ -23,7 +23,11 @@ pub(super) fn render(buffer: &mut Buffer, area: Rect, app: &App, theme: &Theme) 
     let snapshot = app.shown();
     match &snapshot.phase {
         Phase::Failed(why) => {
-            lines.push(vec![("r tries again".to_owned(), Role::Strong)]);
+            let keys = match snapshot.offers_local {
+                true => "r tries again, o starts own processes",
+                false => "r tries again",
+            };
+            lines.push(vec![(keys.to_owned(), Role::Strong)]);
             let reason = wrap(why, pen.width()).into_iter();
             lines.extend(reason.map(|line| vec![(line, Role::Text)]));
         }
