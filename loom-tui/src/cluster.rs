@@ -292,6 +292,10 @@ pub trait ClusterBackend: Send + Sync + fmt::Debug {
     /// Ends every fault: links cleared, suspended members resumed, clocks set right. Dead members stay dead.
     async fn heal(&self) -> Result<(), RigError>;
 
+    /// Has [`ClusterBackend::shutdown`] also delete what members have stored, where that would outlive
+    /// the cluster. What somebody else made stays.
+    fn forget(&self) {}
+
     /// Ends everything this backend started. Nothing is left running afterwards.
     async fn shutdown(&self) -> Result<(), RigError>;
 }

@@ -19,6 +19,7 @@ pub mod docker;
 pub mod engine;
 pub mod history;
 pub mod probe;
+mod process;
 pub mod report;
 pub mod runs;
 pub mod scenario;

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::signals::asked_to_end;
+use super::signals::{LEFT_BEHIND, asked_to_end};
 use super::{Backend, CliError, ClusterArgs, Exit};
 use crate::cluster::{ClusterBackend, RigError};
 use crate::control::{Claim, ClaimError, Server};
@@ -114,7 +114,10 @@ async fn stop(engine: Engine) -> Result<(), RigError> {
     };
     tokio::select! {
         ended = engine.stop() => ended,
-        _ = signals.next() => Ok(()),
+        signal = signals.next() => {
+            eprintln!("loom-tui: {signal}: not waiting any longer; {LEFT_BEHIND}");
+            Ok(())
+        }
     }
 }
 

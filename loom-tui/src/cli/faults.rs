@@ -188,16 +188,8 @@ pub(super) async fn heal(args: HealArgs, control: &Path) -> Result<Exit, CliErro
         Ok(client) => client,
         Err(nobody @ ConnectError::Nobody(_)) => {
             let named = if everything { &[][..] } else { &members };
-            return match leftover::heal(&args.hosts, named, args.name.as_deref()).await {
-                Ok(healed) if healed.is_empty() => Err(nobody.into()),
-                Ok(healed) => {
-                    healed.iter().for_each(|line| say(line));
-                    Ok(Exit::Ok)
-                }
-                // Without containers it does not matter what is wrong with their engine.
-                Err(error) if !named.is_empty() => Err(error),
-                Err(_) => Err(nobody.into()),
-            };
+            let healed = leftover::heal(&args.hosts, named, args.name.as_deref()).await;
+            return leftover::told(healed, &args.hosts, nobody);
         }
         Err(error) => return Err(error.into()),
     };

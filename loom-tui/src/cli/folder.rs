@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{Pid, test_kill_process};
-
 use crate::control::state_folder;
+use crate::process::ProcessName;
 
 /// How long the folder of a cluster that was not ended in order is kept for looking into.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -16,7 +15,7 @@ const KEPT_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 pub fn cluster_folder() -> PathBuf {
     let clusters = state_folder().join("clusters");
     sweep(&clusters);
-    clusters.join(std::process::id().to_string())
+    clusters.join(ProcessName::this().to_string())
 }
 
 /// Deletes what clusters left behind whose process was killed a while ago.
@@ -25,13 +24,9 @@ fn sweep(clusters: &Path) {
         return;
     };
     for entry in entries.flatten() {
-        let pid = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        let alive = pid
-            .and_then(Pid::from_raw)
-            .is_some_and(|pid| test_kill_process(pid).is_ok());
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.parse().ok());
+        let alive = process.is_some_and(ProcessName::lives);
         let age = entry
             .metadata()
             .and_then(|about| about.modified())

@@ -1,11 +1,12 @@
 //! Clusters of containers without a controller: processes end with whoever started them,
 //! containers do not. `heal` and `down` look after these where no controller answers.
 
-use super::CliError;
 use super::folder::cluster_folder;
 use super::hosts::HostsArgs;
+use super::{CliError, Exit, say};
 use crate::cluster::docker::{self, DockerCluster, Found};
 use crate::cluster::{ClusterBackend as _, Link, Member};
+use crate::control::ConnectError;
 use crate::docker::Engine;
 
 /// Heals these members, or all where none is named, of every cluster nobody looks after, or only of
@@ -14,10 +15,11 @@ pub(super) async fn heal(
     hosts: &HostsArgs,
     members: &[Member],
     only: Option<&str>,
-) -> Result<Vec<String>, CliError> {
-    let mut healed = Vec::new();
+) -> Result<Done, CliError> {
+    let mut healed = Done::default();
     for engine in hosts.engines().await? {
-        for found in docker::clusters(&engine.docker).await? {
+        let clusters = docker::clusters(&engine.docker).await;
+        for found in healed.take(clusters).unwrap_or_default() {
             if found.controlled || only.is_some_and(|only| only != found.name) {
                 continue;
             }
@@ -26,7 +28,9 @@ pub(super) async fn heal(
             if named.is_empty() && !members.is_empty() {
                 continue;
             }
-            healed.extend(heal_one(&engine, &found, &named).await?);
+            let lines = heal_one(&engine, &found, &named).await;
+            let lines = healed.take(lines).unwrap_or_default();
+            healed.lines.extend(lines);
         }
     }
     Ok(healed)
@@ -64,16 +68,57 @@ pub(super) async fn remove(
     hosts: &HostsArgs,
     volumes: bool,
     only: Option<&str>,
-) -> Result<Vec<String>, CliError> {
+) -> Result<Done, CliError> {
     let mut engines = hosts.engines().await?;
     // The first one may manage a network that can go only when nobody is on it any more.
     engines.reverse();
-    let mut lines = Vec::new();
+    let mut done = Done::default();
     for engine in engines {
-        let removed = docker::remove_leftovers(&engine.docker, volumes, only).await?;
-        lines.extend(removed.into_iter().map(|(name, objects)| {
+        let removed = docker::remove_leftovers(&engine.docker, volumes, only).await;
+        let removed = done.take(removed).unwrap_or_default().into_iter();
+        done.lines.extend(removed.map(|(name, objects)| {
             format!("removed what was left of the containers of {name}: {objects} objects")
         }));
     }
-    Ok(lines)
+    Ok(done)
+}
+
+/// What was done, and the first thing that could not be.
+#[derive(Debug, Default)]
+pub(super) struct Done {
+    lines: Vec<String>,
+    failed: Option<CliError>,
+}
+
+impl Done {
+    /// What came of a part; if nothing did, that is kept, and the rest goes on.
+    fn take<T>(&mut self, part: Result<T, impl Into<CliError>>) -> Option<T> {
+        match part {
+            Ok(part) => Some(part),
+            Err(error) => {
+                self.failed.get_or_insert(error.into());
+                None
+            }
+        }
+    }
+}
+
+/// Says what was done where `nobody` runs a cluster. An engine that nobody named and that does not
+/// answer is not worth a word: nobody may want one.
+pub(super) fn told(
+    done: Result<Done, CliError>,
+    hosts: &HostsArgs,
+    nobody: ConnectError,
+) -> Result<Exit, CliError> {
+    let done = match done {
+        Ok(done) => done,
+        Err(_) if hosts.is_empty() => return Err(nobody.into()),
+        Err(error) => return Err(error),
+    };
+    done.lines.iter().for_each(|line| say(line));
+    match done.failed {
+        Some(error) => Err(error),
+        None if done.lines.is_empty() => Err(nobody.into()),
+        None => Ok(Exit::Ok),
+    }
 }

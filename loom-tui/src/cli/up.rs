@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::hosts::HostsArgs;
-use super::signals::{EndSignals, asked_to_end};
+use super::signals::{EndSignals, LEFT_BEHIND, asked_to_end};
 use super::{CliError, ClusterArgs, Exit, leftover, say};
 use crate::cluster::{ClusterBackend, MemberStatus};
 use crate::control::wire::Ask;
@@ -59,20 +59,29 @@ async fn run(args: UpArgs, control: &Path) -> Result<Exit, CliError> {
     let mut signals = asked_to_end().map_err(CliError::io("listen for signals"))?;
     // Claimed first: whoever comes second must not start anything.
     let claim = Claim::take(control, "up")?;
-    let cluster = args.cluster.open().await?;
+    let cluster = tokio::select! {
+        opened = args.cluster.open() => opened?,
+        signal = signals.next() => {
+            eprintln!("loom-tui: {signal} while the cluster was being opened; {LEFT_BEHIND}");
+            return Ok(Exit::Signalled(signal.exit_code()));
+        }
+    };
     let story = (!args.background).then(|| Story::tell(&*cluster));
     let ran = serve(&cluster, claim, &mut signals, args.background).await;
-    // A second signal does not wait for members that take their time: they are killed instead.
+    // A second signal does not wait for members that take their time. Processes end with this one;
+    // containers do not.
     let ended = tokio::select! {
-        ended = cluster.shutdown() => ended,
-        _ = signals.next() => Ok(()),
+        ended = cluster.shutdown() => ended.map(|()| Exit::Ok),
+        signal = signals.next() => {
+            eprintln!("loom-tui: {signal} again: not waiting any longer; {LEFT_BEHIND}");
+            Ok(Exit::Signalled(signal.exit_code()))
+        }
     };
     if let Some(story) = story {
         story.end().await;
     }
     ran?;
-    ended?;
-    Ok(Exit::Ok)
+    Ok(ended?)
 }
 
 /// Starts everything, and returns when it is to end.
@@ -127,26 +136,17 @@ pub(super) async fn down(args: DownArgs, control: &Path) -> Result<Exit, CliErro
     let client = match Client::connect(control, false).await {
         Ok(client) => client,
         Err(nobody @ ConnectError::Nobody(_)) => {
-            return match leftover::remove(&args.hosts, args.volumes, only).await {
-                Ok(removed) if !removed.is_empty() => {
-                    removed.iter().for_each(|line| say(line));
-                    Ok(Exit::Ok)
-                }
-                // What is wrong with an engine nobody may want is not worth a word.
-                _ => Err(nobody.into()),
-            };
+            let removed = leftover::remove(&args.hosts, args.volumes, only).await;
+            return leftover::told(removed, &args.hosts, nobody);
         }
         Err(error) => return Err(error.into()),
     };
-    client.ask::<()>(Ask::Down).await?;
+    let volumes = args.volumes;
+    client.ask::<()>(Ask::Down { volumes }).await?;
     // It lets go of the socket before it hangs up: afterwards another `up` finds it free. If it
     // hangs instead, the cluster is down all the same.
     let _ = tokio::time::timeout(HUNG_UP_WITHIN, client.hung_up()).await;
     say("the cluster is down");
-    if args.volumes && client.hello().kind == "docker" {
-        let removed = leftover::remove(&args.hosts, true, only).await?;
-        removed.iter().for_each(|line| say(line));
-    }
     Ok(Exit::Ok)
 }
 

@@ -48,6 +48,7 @@ pub(super) trait Crewed: Send + Sync + fmt::Debug {
     fn usage(&self, status: &MemberStatus) -> Usage;
     async fn traffic(&self, node: Member) -> Option<Traffic>;
     async fn shutdown(&self) -> Result<(), RigError>;
+    fn forget(&self) {}
 }
 
 #[async_trait::async_trait]
@@ -127,6 +128,10 @@ impl<T: Crewed> ClusterBackend for T {
 
     async fn heal(&self) -> Result<(), RigError> {
         self.crew().heal().await
+    }
+
+    fn forget(&self) {
+        Crewed::forget(self);
     }
 
     async fn shutdown(&self) -> Result<(), RigError> {

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -55,6 +56,8 @@ pub struct DockerCluster {
     watchers: Vec<JoinHandle<()>>,
     /// `None` where somebody else made everything: then nothing is ended or removed.
     own: Option<Own>,
+    /// Whether volumes go with the cluster, whatever its configuration says.
+    forgets: AtomicBool,
 }
 
 /// What this cluster has made.
@@ -301,7 +304,12 @@ impl DockerCluster {
             places,
             watchers,
             own: None,
+            forgets: AtomicBool::new(false),
         })
+    }
+
+    fn keeps_volumes(&self, own: &Own) -> bool {
+        own.config.keep_volumes && !self.forgets.load(Ordering::Relaxed)
     }
 }
 
@@ -347,13 +355,18 @@ impl Crewed for DockerCluster {
             self.crew.desks.shut();
             return self.crew.heal().await;
         };
-        self.crew.desks.close().await?;
-        own.fleet.remove(!own.config.keep_volumes).await?;
+        // One member that cannot be stopped, on a machine that is gone, keeps none of the others.
+        let closed = self.crew.desks.close().await;
+        let removed = own.fleet.remove(!self.keeps_volumes(own)).await;
         if own.config.temporary {
             // What cannot be deleted is left behind; nobody needs it, and nothing runs in it.
             let _ = tokio::fs::remove_dir_all(&own.config.folder).await;
         }
-        Ok(())
+        closed.and(removed)
+    }
+
+    fn forget(&self) {
+        self.forgets.store(true, Ordering::Relaxed);
     }
 }
 

@@ -246,8 +246,9 @@ impl Desk {
             Ask::Stop { member } => backend.stop(member).await?,
             Ask::Kill { member } => backend.kill(member).await?,
             Ask::Suspend { member } => {
-                backend.suspend(member).await?;
+                // Also what fails half way is to be ended.
                 owned.add(member);
+                backend.suspend(member).await?;
             }
             Ask::Resume { member } => backend.resume(member).await?,
             Ask::Wipe { member } => backend.wipe(member).await?,
@@ -257,16 +258,19 @@ impl Desk {
                 lease_ms,
             } => {
                 let lease = lease_ms.map(Duration::from_millis);
-                backend.set_link(node, link, lease).await?;
                 owned.add(node);
+                backend.set_link(node, link, lease).await?;
             }
             Ask::SetClock { node, ahead_ms } => {
-                backend.set_clock(node, ahead_ms).await?;
                 owned.add(node);
+                backend.set_clock(node, ahead_ms).await?;
             }
             Ask::Heal => backend.heal().await?,
             Ask::EndOwnedFaults => owned.heal(backend).await?,
-            Ask::Down => {
+            Ask::Down { volumes } => {
+                if volumes {
+                    backend.forget();
+                }
                 let ended = backend.shutdown().await;
                 self.down.send_replace(true);
                 ended?;

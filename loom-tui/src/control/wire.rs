@@ -98,7 +98,11 @@ pub enum Ask {
     /// Ends the faults that were made over this connection and would end with it.
     EndOwnedFaults,
     /// Ends the cluster, answers, and ends the controller.
-    Down,
+    Down {
+        /// Whether what members have stored goes too; see [`crate::cluster::ClusterBackend::forget`].
+        #[serde(default)]
+        volumes: bool,
+    },
 }
 
 /// One line from the controller.

@@ -59,6 +59,8 @@ impl Tunnel {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
+            // Ctrl-C at the terminal is for this process, which needs the way there to clean up.
+            .process_group(0)
             .kill_on_drop(true);
         let mut child = command.spawn().map_err(|error| {
             // There is nothing in it yet.
@@ -218,6 +220,21 @@ mod tests {
         ] {
             assert_eq!(far(wrong), None, "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn ctrl_c_at_the_terminal_does_not_reach_ssh() {
+        let folder = tempfile::tempdir().unwrap();
+        let fake = folder.path().join("ssh");
+        std::fs::write(&fake, "#!/bin/sh\nps -o pgid= -p $$ >&2\nexit 255\n").unwrap();
+        let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&fake, runs).unwrap();
+        let endpoint = Endpoint::new("ssh://nobody@nowhere", "test");
+        let said = Tunnel::open_with(fake.to_str().unwrap(), &endpoint, OPEN_WITHIN).await;
+        let said = said.unwrap_err();
+        let group: i32 = said.rsplit(' ').next().unwrap().parse().expect(&said);
+        let ours = rustix::process::getpgrp().as_raw_nonzero().get();
+        assert_ne!(group, ours);
     }
 
     #[tokio::test]

@@ -268,7 +268,10 @@ impl RunArgs {
             folder.drop_data();
         }
         let report = played?;
-        ended?;
+        // What was found stands, whatever became of the cluster afterwards.
+        if let Err(error) = ended {
+            eprintln!("loom-tui: after {name}: {error}");
+        }
         Ok(report)
     }
 }

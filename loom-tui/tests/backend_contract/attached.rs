@@ -60,7 +60,10 @@ async fn a_controller_that_is_gone_is_an_error_with_a_next_step() {
 async fn down_ends_the_cluster_and_tells_the_controller() {
     let place = Place::attached().await;
     let client = Client::connect(&place.socket(), false).await.unwrap();
-    client.ask::<()>(Ask::Down).await.unwrap();
+    client
+        .ask::<()>(Ask::Down { volumes: false })
+        .await
+        .unwrap();
     place.server.as_ref().unwrap().down().await;
     assert_eq!(place.status(RELAY).await.life, Life::Stopped);
     place.end().await;

@@ -89,7 +89,13 @@ impl Resident {
             what.push_str(&format!(" for {lease:?}"));
         }
         let before = now.link;
-        self.apply(now, link).await.map_err(broken)?;
+        if let Err(why) = self.apply(now, link).await {
+            self.show(now);
+            if now.link != before {
+                self.announce(format!("link cut: {why}"), true);
+            }
+            return Err(broken(why));
+        }
         if before != link {
             self.show(now);
             self.announce(what, false);
@@ -141,6 +147,10 @@ impl Resident {
             // The network does it, whatever the process makes of it.
             now.link = wanted;
             return Ok(());
+        }
+        if set.is_err() && !now.on_network {
+            // More than was asked for, and to be healed like what was.
+            now.link = Link::cut();
         }
         set?;
         now.link = wanted;

@@ -5,9 +5,8 @@
 
 use std::collections::HashMap;
 
-use rustix::process::{Pid, test_kill_process};
-
 use crate::cluster::Member;
+use crate::process::ProcessName;
 
 /// The name of the cluster a person gets who names none.
 pub const DEFAULT_NAME: &str = "loom";
@@ -17,7 +16,7 @@ pub(super) const CLUSTER: &str = "loom.cluster";
 pub(super) const MEMBER: &str = "loom.member";
 /// Who made it. Nothing without it is ever removed.
 pub(super) const OWNER: &str = "loom.owner";
-/// The process that looks after it, as in `1234@host`.
+/// The process that looks after it, as in `1234.5678@host`.
 pub(super) const CONTROLLER: &str = "loom.controller";
 /// The network that a member of ours is taken off by a partition; empty where none can do that.
 pub(super) const CUT_BY: &str = "loom.cut-by";
@@ -96,29 +95,17 @@ fn host() -> String {
 
 /// This process, in words that another one on this machine can check.
 fn controller() -> String {
-    format!("{}@{}", std::process::id(), host())
+    format!("{}@{}", ProcessName::this(), host())
 }
 
 /// Whether the controller a label names is another process of this machine that still runs. Of
 /// other machines nothing can be said.
 pub(super) fn lives(controller: &str) -> bool {
-    let Some((pid, at)) = controller.split_once('@') else {
+    let Some((process, at)) = controller.split_once('@') else {
         return false;
     };
-    let pid = pid.parse().ok().and_then(Pid::from_raw);
     let another = controller != self::controller();
-    another && at == host() && pid.is_some_and(|pid| test_kill_process(pid).is_ok() && !ended(pid))
-}
-
-/// Whether a process has ended and nobody has asked how: it still has its number then.
-fn ended(pid: Pid) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    let stat = stat.unwrap_or_default();
-    let state = stat
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.chars().next());
-    state == Some('Z')
+    another && at == host() && process.parse().is_ok_and(ProcessName::lives)
 }
 
 #[cfg(test)]

@@ -188,14 +188,21 @@ impl Objects {
         joined.map_err(|error| self.refused(&doing, &error))
     }
 
-    /// Removes what is ours: containers and networks, and volumes if told so. Returns how many.
+    /// Removes what is ours: containers and networks, and volumes if told so. Returns how many; the
+    /// first refusal after everything was tried.
     pub(super) async fn remove(&self, volumes: bool) -> Result<usize, RigError> {
         let labels = vec![
             format!("{CLUSTER}={}", self.names.cluster()),
             format!("{OWNER}={US}"),
         ];
         let filters = HashMap::from([("label", labels)]);
-        let mut removed = 0;
+        let mut removed = Ok(0);
+        let mut count = |gone: Result<usize, RigError>| {
+            removed = match (std::mem::replace(&mut removed, Ok(0)), gone) {
+                (Ok(before), Ok(now)) => Ok(before + now),
+                (Err(first), _) | (_, Err(first)) => Err(first),
+            };
+        };
         let options = ListContainersOptionsBuilder::new()
             .all(true)
             .filters(&filters)
@@ -205,14 +212,14 @@ impl Objects {
         for id in found.into_iter().filter_map(|container| container.id) {
             let options = RemoveContainerOptionsBuilder::new().force(true).build();
             let gone = self.docker.remove_container(&id, Some(options)).await;
-            removed += self.gone("remove a container", gone)?;
+            count(self.gone("remove a container", gone));
         }
         let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
         let found = self.docker.list_networks(Some(options)).await;
         let found = found.map_err(|error| self.refused("list the networks", &error))?;
         for id in found.into_iter().filter_map(|network| network.id) {
             let gone = self.docker.remove_network(&id).await;
-            removed += self.gone("remove a network", gone)?;
+            count(self.gone("remove a network", gone));
         }
         if volumes {
             let options = ListVolumesOptionsBuilder::new().filters(&filters).build();
@@ -221,10 +228,10 @@ impl Objects {
             for volume in found.volumes.into_iter().flatten() {
                 let options = RemoveVolumeOptionsBuilder::new().build();
                 let gone = self.docker.remove_volume(&volume.name, Some(options)).await;
-                removed += self.gone("remove a volume", gone)?;
+                count(self.gone("remove a volume", gone));
             }
         }
-        Ok(removed)
+        removed
     }
 
     /// 1 if it was removed now, 0 if somebody else was faster.

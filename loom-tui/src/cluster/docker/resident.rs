@@ -4,6 +4,7 @@
 //! whenever the engine says that something happened: so somebody else may kill, pause or
 //! disconnect the container at any time, and it is seen for what it is.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,6 +26,8 @@ use crate::cluster::{ClusterEvent, Life, Link, Member, MemberStatus};
 
 /// How long to wait for the last lines of a process that has ended.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(1_000);
+/// For a process that was found frozen to answer, once it is thawed.
+const MENDED_WITHIN: Duration = Duration::from_secs(5);
 /// How many of them are worth repeating.
 const LAST_WORDS_MAX: usize = 8;
 
@@ -64,6 +67,8 @@ pub(super) struct Now {
     pub(super) severed: bool,
     /// Whether anything was seen yet.
     looked: bool,
+    /// Whether its process was there before this controller, and has not answered yet.
+    found: bool,
 }
 
 impl Resident {
@@ -83,6 +88,7 @@ impl Resident {
             address: String::new(),
             severed: false,
             looked: false,
+            found: false,
         };
         self.look(&mut now).await;
         loop {
@@ -168,12 +174,42 @@ impl Resident {
 
     async fn signal(&mut self, now: &mut Now, signal: Signal) -> Result<(), String> {
         self.container.signal(signal).await?;
+        if signal == Signal::Cont {
+            self.mend_found(now).await;
+        }
         if signal == Signal::Cont && now.lifecycle.life() == Life::Up {
             // What was set meanwhile could not reach a frozen process.
             let link = now.link;
             self.apply(now, link).await?;
         }
         Ok(())
+    }
+
+    /// A frozen process that was found could not be asked what a controller that is gone has left
+    /// in it. As soon as it is thawed it can.
+    async fn mend_found(&mut self, now: &mut Now) {
+        let answered = health::answered(self.place.authority());
+        if !now.found || timeout(MENDED_WITHIN, answered).await.is_err() {
+            return;
+        }
+        now.answers = true;
+        self.right_clock(now).await;
+        let link = now.link;
+        let applied = self.apply(now, link).await;
+        self.say_link(now, applied, "");
+    }
+
+    /// Has a process that answers run by the clock it is to have.
+    async fn right_clock(&self, now: &mut Now) {
+        let ahead_ms = self.clocks.get(self.member);
+        // One that was found may still have what a controller that is gone has set.
+        let found = std::mem::take(&mut now.found) && self.member != Member::Relay;
+        if (ahead_ms != 0 || found)
+            && let Err(error) = clocks::tell(&self.place.authority(), ahead_ms).await
+            && (ahead_ms != 0 || error.kind() != io::ErrorKind::Unsupported)
+        {
+            self.announce(format!("its clock cannot be set: {error}"), true);
+        }
     }
 
     async fn spawn(&mut self, now: &mut Now) -> Result<(), String> {
@@ -229,12 +265,7 @@ impl Resident {
             // It stays off the network, which is more than was asked for, never less.
             self.announce(format!("its link cannot be set: {why}"), true);
         }
-        let ahead_ms = self.clocks.get(self.member);
-        if ahead_ms != 0
-            && let Err(error) = clocks::tell(&self.place.authority(), ahead_ms).await
-        {
-            self.announce(format!("its clock cannot be set: {error}"), true);
-        }
+        self.right_clock(now).await;
         self.feed(now, Input::Healthy).await;
     }
 
@@ -267,6 +298,7 @@ impl Resident {
         if let (Some(process), None) = (process, &now.process) {
             self.begin(now, process, &seen);
             if first {
+                now.found = true;
                 self.recall(now, &seen).await;
             }
             self.feed(now, Input::Found { aloud: !first }).await;
@@ -277,6 +309,7 @@ impl Resident {
             (true, Life::Up | Life::Starting) => self.feed(now, Input::Frozen).await,
             (false, Life::Suspended) if now.process.is_some() => {
                 self.feed(now, Input::Thawed).await;
+                self.mend_found(now).await;
                 let link = now.link;
                 let applied = self.apply(now, link).await;
                 self.say_link(now, applied, "");

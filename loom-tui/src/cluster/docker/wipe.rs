@@ -1,6 +1,7 @@
 //! Deleting what a member has stored: a container of the same image empties its volume, so that
 //! nothing has to be taken from under the member's own container.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -13,7 +14,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::time::timeout;
 
 use super::container::Container;
-use super::names::{OWNER, US};
+use super::names::{CLUSTER, OWNER, US};
 use crate::docker::engine::innermost;
 use crate::docker::rootfs::DATA;
 
@@ -25,12 +26,18 @@ pub(super) async fn wipe(member: &Container) -> Result<(), String> {
     let docker = &member.docker;
     let options = None::<InspectContainerOptions>;
     let found = docker.inspect_container(&member.name, options).await;
-    let image = found.map_err(|error| innermost(&error))?.image;
+    let found = found.map_err(|error| innermost(&error))?;
+    let of = found.config.and_then(|config| config.labels);
+    let mut labels = HashMap::from([(OWNER.to_owned(), US.to_owned())]);
+    // By this `down` finds it if this process is killed meanwhile.
+    if let Some(cluster) = of.and_then(|mut labels| labels.remove(CLUSTER)) {
+        labels.insert(CLUSTER.to_owned(), cluster);
+    }
     let name = format!("{}-wipe-{:08x}", member.name, rand::random::<u32>());
     let body = ContainerCreateBody {
-        image,
+        image: found.image,
         cmd: Some(vec!["wipe-data".to_owned(), DATA.to_owned()]),
-        labels: Some([(OWNER.to_owned(), US.to_owned())].into()),
+        labels: Some(labels),
         host_config: Some(HostConfig {
             volumes_from: Some(vec![member.name.clone()]),
             network_mode: Some("none".to_owned()),
