@@ -13,12 +13,16 @@ use crate::cluster::local::{
     BASE_PORT, Durability, LocalCluster, LocalConfig, NODES_MAX, RELAY_PORT,
 };
 use crate::cluster::{ClusterBackend, RigError};
+use crate::docker::Engine;
+
+/// How many nodes a cluster has that is not told.
+const NODES: u8 = 3;
 
 /// What cluster to make; the same flags wherever one is made.
 #[derive(Args, Clone, Debug)]
 pub struct ClusterArgs {
     /// How many nodes
-    #[arg(long, default_value_t = 3, value_name = "COUNT",
+    #[arg(long, default_value_t = NODES, value_name = "COUNT",
           value_parser = clap::value_parser!(u8).range(1..=i64::from(NODES_MAX)))]
     nodes: u8,
 
@@ -90,12 +94,13 @@ impl ClusterArgs {
     async fn in_containers(self) -> Result<Arc<DockerCluster>, RigError> {
         let engines = self.platform.hosts.engines().await?;
         let temporary = self.data_dir.is_none();
-        let folder = self.data_dir.unwrap_or_else(cluster_folder);
+        let folder = self.data_dir.clone().unwrap_or_else(cluster_folder);
         let engine = &engines[0];
         let found = clusters(&engine.docker).await?;
         let wanted =
             |name: &str| name == self.name || (self.name == DEFAULT_NAME && name == COMPOSE);
         if let Some(found) = found.iter().find(|it| !it.ours && wanted(&it.name)) {
+            self.check_as_it_is(&engines)?;
             return DockerCluster::attach(engine, found, Path::new(&folder), |_| None).await;
         }
         let config = DockerConfig {
@@ -108,6 +113,25 @@ impl ClusterArgs {
             ..DockerConfig::new(folder)
         };
         DockerCluster::open_on(&engines, config).await
+    }
+
+    /// A cluster that somebody else has made is used as it is: flags that would say what it is to be
+    /// are refused, instead of being ignored.
+    fn check_as_it_is(&self, engines: &[Engine]) -> Result<(), RigError> {
+        let ignored = [
+            ("--hosts", engines.len() > 1),
+            ("--nodes", self.nodes != NODES),
+            ("--durability", self.durability != Durability::default()),
+        ];
+        let Some((flag, _)) = ignored.into_iter().find(|(_, given)| *given) else {
+            return Ok(());
+        };
+        Err(RigError {
+            doing: "use the cluster that docker-compose has started".to_owned(),
+            reason: format!("it is used as it is, so {flag} cannot be had"),
+            next_step: format!("leave out {flag}, or make a cluster beside it with --name"),
+            refused: true,
+        })
     }
 
     /// The local cluster they describe, made of this executable.

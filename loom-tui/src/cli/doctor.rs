@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::Args;
 
 use super::{Backend, CliError, Exit, Platform, say};
-use crate::cluster::docker::clusters;
+use crate::cluster::docker::{clusters, network_taken};
 use crate::cluster::local::{BASE_PORT, RELAY_PORT};
 use crate::control::{Client, ConnectError, state_folder};
 use crate::docker::image::{self, Ensured};
@@ -85,12 +85,16 @@ impl fmt::Display for Check {
 }
 
 pub(super) async fn doctor(args: DoctorArgs, control: &Path) -> Result<Exit, CliError> {
-    let mut checks = vec![controller(control).await, folder(&state_folder()), ports()];
+    let hosts = &args.platform.hosts;
+    hosts.check_distinct()?;
+    let mut checks = vec![controller(control).await, folder(&state_folder())];
+    // Of other machines it cannot be known what is taken.
+    checks.extend(hosts.is_empty().then(ports));
     let lacking = match args.platform.backend() {
         Backend::Docker => Mark::Fault,
         Backend::Local => Mark::Note,
     };
-    for engine in args.platform.hosts.each().await {
+    for engine in hosts.each().await {
         checks.extend(docker(engine, lacking).await);
     }
     for check in &checks {
@@ -198,24 +202,52 @@ async fn docker(engine: Result<Engine, Trouble>, lacking: Mark) -> Vec<Check> {
         Ok(Some(Ensured::Other)) => Check::with(
             Mark::Note,
             "docker image",
-            format!("{} is made of another build", image::NAME),
+            format!("{} at {endpoint} is made of another build", image::NAME),
             "`loom-tui image build` makes it anew for docker-compose; clusters of loom-tui have \
              their own",
         ),
-        Ok(Some(_)) => Check::fine("docker image", format!("{} is of this build", image::NAME)),
+        Ok(Some(_)) => Check::fine(
+            "docker image",
+            format!("{} at {endpoint} is of this build", image::NAME),
+        ),
         Ok(None) => Check::with(
             Mark::Note,
             "docker image",
-            format!("there is no {} yet, it is made when needed", image::NAME),
+            format!(
+                "there is no {} at {endpoint} yet, it is made when needed",
+                image::NAME
+            ),
             "docker-compose needs it first: `loom-tui image build`",
         ),
         Err(error) => Check::with(lacking, "docker image", error.reason, error.next_step),
     });
-    match clusters(&engine.docker).await {
+    let found = clusters(&engine.docker).await;
+    let by_compose = found
+        .as_ref()
+        .is_ok_and(|found| found.iter().any(|it| !it.ours));
+    match network_taken(&engine.docker).await {
+        Ok(Some(name)) if !by_compose => checks.push(Check::with(
+            lacking,
+            "docker network",
+            format!("{name} is there at {endpoint}, made by somebody else"),
+            format!(
+                "`docker-compose down` or `docker network rm {name}` removes it, and --name makes \
+                 a cluster beside it"
+            ),
+        )),
+        Ok(_) => {}
+        Err(error) => checks.push(Check::with(
+            lacking,
+            "docker network",
+            error.reason,
+            error.next_step,
+        )),
+    }
+    match found {
         Ok(found) => checks.extend(found.into_iter().map(|cluster| {
             let name = &cluster.name;
             if cluster.ours && !cluster.controlled {
-                let found = format!("nobody looks after the containers of {name}");
+                let found = format!("nobody looks after the containers of {name} at {endpoint}");
                 let mend = "`loom-tui heal` mends them, `loom-tui down` removes them";
                 return Check::with(Mark::Note, "containers", found, mend);
             }
@@ -224,7 +256,7 @@ async fn docker(engine: Result<Engine, Trouble>, lacking: Mark) -> Vec<Check> {
             } else {
                 "docker-compose"
             };
-            Check::fine("containers", format!("{name} is run by {by}"))
+            Check::fine("containers", format!("{name} at {endpoint} is run by {by}"))
         })),
         Err(error) => checks.push(Check::with(
             lacking,

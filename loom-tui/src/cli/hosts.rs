@@ -32,6 +32,14 @@ impl HostsArgs {
     /// # Errors
     /// The first that cannot be used, or that is named twice.
     pub(crate) async fn engines(&self) -> Result<Vec<Engine>, RigError> {
+        self.check_distinct()?;
+        let connected = self.each().await.into_iter();
+        Ok(connected.collect::<Result<_, _>>()?)
+    }
+
+    /// # Errors
+    /// The first that is named twice.
+    pub(crate) fn check_distinct(&self) -> Result<(), RigError> {
         for (index, url) in self.hosts.iter().enumerate() {
             if self.hosts[..index].contains(url) {
                 return Err(RigError {
@@ -42,8 +50,7 @@ impl HostsArgs {
                 });
             }
         }
-        let connected = self.each().await.into_iter();
-        Ok(connected.collect::<Result<_, _>>()?)
+        Ok(())
     }
 
     /// What became of the way to each of them.

@@ -46,7 +46,7 @@ use resident::Resident;
 pub use config::DockerConfig;
 pub use find::{COMPOSE, Found, clusters};
 pub use names::DEFAULT_NAME;
-pub use objects::remove_leftovers;
+pub use objects::{network_taken, remove_leftovers};
 
 /// A cluster of containers. Dropping it leaves them running; [`ClusterBackend::shutdown`](super::ClusterBackend::shutdown) ends them.
 #[derive(Debug)]

@@ -140,6 +140,46 @@ async fn whoever_attaches_undoes_what_a_controller_that_is_gone_has_done_and_end
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_controller_that_is_gone_has_left_in_a_frozen_process_ends_with_heal() {
+    let Some(place) = Place::docker().await else {
+        return;
+    };
+    place.connected().await;
+    let (engine, name) = place.engine.as_ref().unwrap();
+    let attach = async || {
+        let found = clusters(&engine.docker).await.unwrap();
+        let found = found.iter().find(|it| it.name == *name).unwrap();
+        let folder = place.folder.path().join("attached");
+        DockerCluster::attach(engine, found, &folder, |_| None)
+            .await
+            .unwrap()
+    };
+    let first = attach().await;
+    until("it has seen them", async || {
+        let members = first.members().await;
+        members.iter().all(|it| it.life == Life::Up)
+    })
+    .await;
+    first.set_clock(TWO, -300_000).await.unwrap();
+    let mut up = Link::default();
+    up.up.cut = true;
+    first.set_link(TWO, up, None).await.unwrap();
+    first.suspend(TWO).await.unwrap();
+    drop(first);
+
+    let second = attach().await;
+    second.heal().await.unwrap();
+    // Nothing is mended later, by a controller that stays.
+    drop(second);
+    // By a clock that is behind, this would wait for five minutes.
+    place.write(ONE, "from one").await;
+    place.arrives(TWO, "from one").await;
+    place.write(TWO, "from two").await;
+    place.arrives(ONE, "from two").await;
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_somebody_else_has_is_refused_and_nothing_is_removed() {
     let Some((engine, image)) = engine().await else {
         return;

@@ -18,7 +18,7 @@ use bollard::query_parameters::{
 
 use super::config::{LINK_CONTROL_PORT, port_inside};
 use super::find;
-use super::names::{CLUSTER, CUT_BY, Names, OWNER, RELAY_ALIAS, US};
+use super::names::{CLUSTER, CUT_BY, DEFAULT_NAME, Names, OWNER, RELAY_ALIAS, US};
 use crate::cluster::{Member, RigError};
 use crate::docker::engine::innermost;
 use crate::docker::image::is_missing;
@@ -267,6 +267,24 @@ impl Objects {
             refused: false,
         }
     }
+}
+
+/// The name of the network that the default cluster needs, if somebody else has one of that name.
+///
+/// # Errors
+///
+/// When the engine refuses.
+pub async fn network_taken(docker: &Docker) -> Result<Option<String>, RigError> {
+    let objects = Objects {
+        docker: docker.clone(),
+        names: Names::new(DEFAULT_NAME),
+        bind: String::new(),
+    };
+    let name = objects.names.network();
+    let there = objects.find_network(&name).await?;
+    let labels = there.map(|network| network.labels.unwrap_or_default());
+    let foreign = labels.is_some_and(|labels| labels.get(OWNER).is_none_or(|owner| owner != US));
+    Ok(foreign.then_some(name))
 }
 
 /// Removes everything of ours that no controller looks after, volumes if told so; or only what
