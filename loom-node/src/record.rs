@@ -7,6 +7,7 @@
 pub mod draft;
 pub mod id;
 pub mod invalid;
+pub mod json;
 pub mod outline;
 pub mod patch;
 pub mod writers;
@@ -17,6 +18,7 @@ use loom_relay::model::Stamp;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Number, Value as Json};
 
+use self::json::Plain;
 use self::writers::Writers;
 
 /// Which of the two kinds of record: each lives under a soul of its own.
@@ -150,7 +152,7 @@ impl Record {
     ///
     /// [`Foreign`] when it cannot be shown as a record of this table.
     pub fn read(table: Table, id: &str, text: &str, stamp: Stamp) -> Result<Self, Foreign> {
-        let Ok(Json::Object(mut members)) = serde_json::from_str(text) else {
+        let Ok(Plain(Json::Object(mut members))) = serde_json::from_str(text) else {
             return Err(Foreign::NotAnObject);
         };
         // The field decides what a record is called; these two are added when it is shown.

@@ -123,7 +123,7 @@ impl Row {
 
     fn read(&self, text: &str) -> Record {
         Record::read(self.table, &self.id, text, self.stamp)
-            .expect("a row's text was written from a record, or has been looked through")
+            .expect("a record's text reads as that record, and what is held has been looked through")
     }
 
     fn json(&self) -> &str {

@@ -68,7 +68,7 @@ struct Members<'a> {
     to: Member<'a>,
 }
 
-/// One member's value, which has been looked through and is JSON that [`serde_json::Value`] takes.
+/// One member's value, which has been looked through and is JSON that [`super::json`] takes.
 #[derive(Default)]
 enum Member<'a> {
     /// Missing or null.
@@ -136,10 +136,6 @@ impl<'de> Deserialize<'de> for Key {
                     "properties" => Key::Properties,
                     "from" => Key::From,
                     "to" => Key::To,
-                    // serde_json takes objects with such names for something else.
-                    name if name.starts_with("$serde_json::") => {
-                        return Err(E::custom("out of the ordinary"));
-                    }
                     _ => Key::Other,
                 })
             }

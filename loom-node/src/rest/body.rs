@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 use super::error::ApiError;
 use crate::limits::{BODY_BYTES_MAX, BULK_BYTES_MAX};
 use crate::record::invalid::Invalid;
+use crate::record::json::Plain;
 
 /// A JSON body of at most [`BODY_BYTES_MAX`] bytes.
 #[derive(Debug)]
@@ -52,7 +53,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Json, ApiError> {
         let error = "the body is empty: send a JSON object, at least {}";
         return Err(ApiError::bad_request("bad_json", error));
     }
-    serde_json::from_slice(text).map_err(|why| {
+    let read = serde_json::from_slice(text);
+    read.map(|Plain(json)| json).map_err(|why| {
         let why = why.to_string();
         if why.starts_with("recursion limit") {
             return Invalid::TooDeep.into();

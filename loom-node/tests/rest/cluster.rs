@@ -208,3 +208,25 @@ async fn writes_at_every_node_at_once_all_arrive() {
     futures_util::future::join_all(writers).await;
     cluster.converged(300).await;
 }
+
+#[tokio::test]
+async fn a_name_that_a_library_keeps_for_itself_is_a_name_like_any_other() {
+    let cluster = Cluster::start(2).await;
+    let sent = r#"{"a":1,"$serde_json::private::RawValue":"x"}"#;
+    let kept = r#""properties":{"$serde_json::private::RawValue":"x","a":1}"#;
+    let [first, second] = &cluster.nodes[..] else {
+        panic!("two nodes")
+    };
+    let body = format!(r#"{{"id":"n","properties":{sent}}}"#);
+    let made = first
+        .request(Method::POST, "/nodes")
+        .header("content-type", "application/json");
+    assert_eq!(made.body(body).send().await.unwrap().status(), 201);
+    cluster.converged(1).await;
+    for node in [first, second] {
+        let read = node.request(Method::GET, "/nodes/n").send().await.unwrap();
+        let (status, text) = (read.status(), read.text().await.unwrap());
+        assert_eq!(status, 200, "{text}");
+        assert!(text.contains(kept), "{text}");
+    }
+}

@@ -190,6 +190,51 @@ async fn a_hostile_relay_is_counted_and_the_node_serves_on() {
 }
 
 #[tokio::test]
+async fn a_record_of_a_peer_that_prints_otherwise_than_it_was_written_is_replaced_like_any_other() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/gun", listener.local_addr().unwrap());
+    let mut config = NodeConfig::new("node-1");
+    config.peers = vec![PeerUrl::parse(&url).unwrap()];
+    let node = Node::start(config).await;
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut relay = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let magic = r#""$serde_json::private::RawValue":"x""#;
+    let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
+    let within = json!(format!("{{\"a\":{deep}}}"));
+    let texts = [
+        format!(r#"{{"a":1,{magic}}}"#),
+        format!(r#"{{"properties":{{"a":1,{magic}}}}}"#),
+        format!(r#"{{"metadata":{{"a":1,{magic}}}}}"#),
+        format!(r#"{{"a":[[[[[[[[[{{"$serde_json::private::RawValue":{within}}}]]]]]]]]]}}"#),
+    ];
+    for (nth, text) in texts.iter().enumerate() {
+        let id = format!("n{nth}");
+        let put = json!({"#": format!("p{nth}"), "put": {"loomdb:nodes": {
+            "_": {"#": "loomdb:nodes", ">": {&id: 1}},
+            &id: text,
+        }}});
+        relay.send(Message::text(put.to_string())).await.unwrap();
+    }
+    node.until("/stats", |stats| stats["graph"]["nodes"] == texts.len())
+        .await;
+    for (nth, text) in texts.iter().enumerate() {
+        let path = format!("/nodes/n{nth}");
+        let (method, body) = (Method::PATCH, json!({"type": "t"}));
+        let patched = node.request(method, &path).json(&body).send().await;
+        let patched = patched.expect("the node is still there");
+        assert_eq!(patched.status(), 200, "{text}");
+        let shown = node.request(Method::GET, &path).send().await.unwrap();
+        assert_eq!(shown.status(), 200, "{text}");
+        let shown = shown.text().await.unwrap();
+        assert!(shown.contains("$serde_json::private::RawValue"), "{shown}");
+        assert!(shown.contains(r#""type":"t""#), "{shown}");
+        let (status, _) = node.put(&path, &json!({"type": "u"})).await;
+        assert_eq!(status, 200, "{text}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn connections_beyond_the_bound_are_closed_and_those_before_them_are_served() {
     let mut config = NodeConfig::new("node-1");
     config.driver.links_max = 10;
