@@ -320,6 +320,7 @@ impl Mesh {
 
     fn on_oversized(&mut self, peer: PeerId, turn: &mut Turn<'_>) {
         self.counters.frames_oversize += 1;
+        self.note_missed(peer, turn.now.mono);
         let complaint = encode::complaint(&BadFrame::TooBig.to_string());
         self.send(peer, complaint, turn);
     }

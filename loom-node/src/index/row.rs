@@ -122,8 +122,9 @@ impl Row {
     }
 
     fn read(&self, text: &str) -> Record {
-        Record::read(self.table, &self.id, text, self.stamp)
-            .expect("a record's text reads as that record, and what is held has been looked through")
+        Record::read(self.table, &self.id, text, self.stamp).expect(
+            "a record's text reads as that record, and what is held has been looked through",
+        )
     }
 
     fn json(&self) -> &str {

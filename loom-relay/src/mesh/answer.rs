@@ -81,6 +81,10 @@ impl Mesh {
         {
             self.common.agreed(pid, agreed);
         }
+        // What was dropped after the pass began need not have been found by it.
+        if is_same || since.is_some_and(|since| link.sync.missed < Some(since)) {
+            link.sync.missed = None;
+        }
         if is_same || asker.passed {
             link.sync.caught_up = true;
             link.sync.settle();
@@ -90,6 +94,8 @@ impl Mesh {
         let hint = Hint {
             latest: self.graph.chronicle().latest(),
             since: self.common.since(link.pid.as_ref()),
+            stalled: self.stalled.is_some(),
+            missed: link.sync.missed.is_some(),
         };
         let answer = loom::tell_root(&id, to, own, Some(hint));
         self.send(peer, answer, turn);

@@ -113,6 +113,10 @@ impl Mesh {
         }
         let covers = link.sync.answered();
         link.sync.stop();
+        if std::mem::replace(&mut link.sync.far_stalled, hint.stalled) && !hint.stalled {
+            // What it would not take before it takes now.
+            link.sync.pace.due = turn.now.mono;
+        }
         let by_differences = link.finds_differences();
         let own = match by_differences {
             true => self.graph.chronicle().root(),
@@ -127,8 +131,11 @@ impl Mesh {
         } else {
             self.begin_pull(peer, count, turn);
         }
+        // Also when they differ: what was sent before the question was heard before it, and the other
+        // side says if it has dropped any of that. So what differs is of others, or on its way.
+        let took_all = !hint.stalled && !hint.missed;
         let link = self.links.get(&peer);
-        if by_differences && link.is_some_and(|link| link.sync.caught_up) {
+        if by_differences && took_all && link.is_some_and(|link| link.sync.caught_up) {
             self.held = self.held.max(covers);
         }
     }
@@ -261,6 +268,9 @@ impl Mesh {
     }
 
     fn begin_push(&mut self, peer: PeerId, count: u64, turn: &mut Turn<'_>) {
+        if (self.links.get(&peer)).is_some_and(|link| link.sync.far_stalled) {
+            return self.leave_alone(peer, turn);
+        }
         self.counters.sync_copies += 1;
         let push = Work::Push {
             after: None,
@@ -457,6 +467,9 @@ impl Mesh {
                 if pass.have.is_empty() {
                     return self.on_passed(peer, &pass, turn);
                 }
+                if link.sync.far_stalled {
+                    return self.leave_alone(peer, turn);
+                }
                 Work::Give(pass)
             }
             work => work,
@@ -490,7 +503,7 @@ impl Mesh {
         self.start_sync(peer, turn);
     }
 
-    /// There was no room for something: it is offered again, later.
+    /// There was no room for something, or there is for nothing: it is offered again, later.
     fn leave_alone(&mut self, peer: PeerId, turn: &mut Turn<'_>) {
         if let Some(link) = self.links.get_mut(&peer) {
             link.sync.stop();
@@ -521,6 +534,8 @@ impl Mesh {
         link.sync.pace.due = now.after(wait);
         let wait = match has_unheld && link.sync.caught_up {
             true => wait.min(HELD_WITHIN),
+            // It is asked when that is over.
+            false if link.sync.far_stalled => wait.min(COMPARE_EVERY),
             false => wait,
         };
         self.set_sync_timer(peer, now.after(wait));
@@ -560,7 +575,13 @@ impl Mesh {
     /// Merges what a Loom peer was asked for or gives, and tells the others; returns how many of
     /// them there was no room for, or no time to check.
     pub(super) fn take_in(&mut self, from: PeerId, writes: Vec<Write>, turn: &mut Turn<'_>) -> u64 {
-        self.counters.sync_fields_in += writes.len() as u64;
+        let fields = writes.len() as u64;
+        self.counters.sync_fields_in += fields;
+        if self.stalled.is_some() {
+            self.counters.fields_unstored += fields;
+            self.note_missed(from, turn.now.mono);
+            return fields;
+        }
         // What is found to be forged stays a difference, which is looked for ever more rarely.
         let vetting = self.vet(from, writes, false, turn);
         let before = turn.batch.changes.len();
@@ -576,10 +597,18 @@ impl Mesh {
             }
         }
         if refused > 0 {
+            self.note_missed(from, turn.now.mono);
             self.ask_again_later(from, turn);
         }
         turn.spread_changes_since(before, Audience::except(from, None));
         refused
+    }
+
+    /// Something this link brought was not taken in; the other side hears of it when it compares.
+    pub(super) fn note_missed(&mut self, from: PeerId, now: Mono) {
+        if let Some(link) = self.links.get_mut(&from) {
+            link.sync.missed = Some(now);
+        }
     }
 
     /// An answer was unreadable. If it was to a question of ours, waiting for it would be in vain.

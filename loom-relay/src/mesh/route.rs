@@ -106,6 +106,7 @@ impl Mesh {
         if let Some(why) = &self.stalled {
             let reason = format!("not stored, send it again later: {why}");
             self.counters.fields_unstored += vetting.passed.len() as u64;
+            self.note_missed(from, turn.now.mono);
             // Others may be able to keep it.
             if !put.here_only && !vetting.reduced {
                 self.flood(from, &put.frame, |_| true, turn);
@@ -246,6 +247,7 @@ impl Mesh {
         if !has_room {
             self.counters.messages_refused += 1;
             self.counters.fields_not_deferred += future().count() as u64;
+            self.note_missed(from, turn.now.mono);
             self.ask_again_later(from, turn);
         }
         has_room
@@ -256,6 +258,9 @@ impl Mesh {
         if self.stalled.is_some() {
             // It comes again when roots are compared.
             self.counters.fields_unstored += 1;
+            if let Some(from) = from {
+                self.note_missed(from, turn.now.mono);
+            }
             return;
         }
         let clock = self.clock.reading(turn.now.wall_ms);

@@ -109,6 +109,10 @@ pub(super) struct Sync {
     pub(super) asked_since: Option<Mono>,
     /// The last pass found and moved everything; the other side has not been told yet.
     pub(super) passed: bool,
+    /// When something the other side sent was last not taken in; both have not held the same since.
+    pub(super) missed: Option<Mono>,
+    /// The other side takes nothing in at the moment.
+    pub(super) far_stalled: bool,
     /// Copies made since both sides agreed: another one would not help.
     pub(super) copies: u32,
     /// Both sides have agreed since [`Self::view`] began to count.

@@ -119,6 +119,10 @@ pub struct Hint {
     pub latest: Option<Stamp>,
     /// What it has taken in since both sides last held the same.
     pub since: Since,
+    /// It can store nothing at the moment, and so takes nothing in.
+    pub stalled: bool,
+    /// Since both sides last held the same it has not taken in something that was sent to it.
+    pub missed: bool,
 }
 
 /// What was taken in since a moment.
@@ -145,6 +149,8 @@ struct Members<'a> {
     /// Absent is unknown, null is nothing.
     #[serde(deserialize_with = "present")]
     since: Option<Option<f64>>,
+    stalled: bool,
+    missed: bool,
     from: Option<f64>,
     first: bool,
     #[serde(borrow)]
@@ -231,6 +237,8 @@ fn answer(envelope: &Envelope<'_>, members: &Members<'_>) -> Result<LoomTalk, Ba
             hint: Hint {
                 latest: stamp(members.latest)?,
                 since,
+                stalled: members.stalled,
+                missed: members.missed,
             },
         });
     }
@@ -287,14 +295,20 @@ pub fn compare(id: &Id, own: Root, passed: bool) -> Bytes {
 /// The answer to either; a peer of version 1 gets no hint.
 pub fn tell_root(id: &Id, to: &Id, root: Root, hint: Option<Hint>) -> Bytes {
     let (id, to, count) = (id.json(), to.json(), root.count());
-    let hint = hint.map_or_else(String::new, |Hint { latest, since }| {
-        let latest = number(latest);
-        let since = match since {
+    let hint = hint.map_or_else(String::new, |hint| {
+        let latest = number(hint.latest);
+        let since = match hint.since {
             Since::Unknown => String::new(),
             Since::Nothing => ",\"since\":null".to_owned(),
             Since::Oldest(stamp) => format!(",\"since\":{stamp}"),
         };
-        format!(",\"loom\":{{\"latest\":{latest}{since}}}")
+        let stalled = if hint.stalled {
+            ",\"stalled\":true"
+        } else {
+            ""
+        };
+        let missed = if hint.missed { ",\"missed\":true" } else { "" };
+        format!(",\"loom\":{{\"latest\":{latest}{since}{stalled}{missed}}}")
     });
     format!(
         "{{\"#\":{id},\"@\":{to},\"dam\":\"loom\",\"root\":\"{}\",\"count\":{count}{hint}}}",
