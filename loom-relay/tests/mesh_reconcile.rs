@@ -427,6 +427,21 @@ fn answers_that_are_missing_or_senseless_are_asked_for_ever_more_rarely() {
                 }
             }),
         ),
+        // It claims more fields than can be counted, and has none of them.
+        (
+            "a braggart",
+            Box::new(move |ask, n| {
+                let mut ids = vec![0x61, 0, 0, 2, 1];
+                ids.extend([n as u8; 32]);
+                match ask {
+                    "root" => Some(json!({"root": format!("{n:064x}"), "count": u64::MAX})),
+                    "chunk" => Some(json!({"next": null, "put": {}})),
+                    "diff" => Some(json!({"loom": {"diff": BASE64.encode(ids)}})),
+                    "items" => Some(json!({"loom": {"done": 1}, "put": {}})),
+                    _ => Some(json!({"loom": {"refused": 0}})),
+                }
+            }),
+        ),
         (
             "nothing settled",
             Box::new(move |ask, n| {

@@ -307,7 +307,8 @@ impl Mesh {
         };
         let before = pass.found();
         let heard = pass.hear(self.graph.chronicle(), diff);
-        link.sync.view.expected += pass.found() - before;
+        let found = pass.found() - before;
+        link.sync.view.expected = link.sync.view.expected.saturating_add(found);
         match heard {
             Err(_) => return self.fail_sync(peer, turn),
             Ok(_) if link.sync.copies == 0 && pass.calls_for_a_copy() => {
