@@ -6,6 +6,7 @@ mod net;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use loom_relay::mesh::{PARCEL_BYTES, QueueView};
 use loom_relay::wire::MESSAGES_PER_FRAME_MAX;
 use net::{Client, Net, START_MS, get, node, put, relay};
@@ -184,4 +185,28 @@ fn a_node_keeps_only_so_many_writes_that_lost() {
     }
     peaks.assert_full("beaten_writes");
     assert_eq!(net.members[0].mesh.take_beaten().len(), 4_096);
+}
+
+#[test]
+fn what_waits_to_be_passed_on_keeps_at_most_twice_its_own_bytes_in_memory() {
+    let message = put("a", "s", "f", PAST, "1");
+    let other = put("b", "s", "g", PAST, &format!("{:?}", "x".repeat(5_000)));
+    for padding in [0, 1, 100, 1_000, 4_900, 5_100, 1 << 20] {
+        // Elements that are no messages are skipped, and nothing of them is passed on.
+        let frame = format!("[{:?},{message},{other}]", "x".repeat(padding));
+        let frame = Bytes::from(frame);
+        let mut net = Net::new([relay()]);
+        let [from, to] = [0; 2].map(|member| net.client(member));
+        net.heard(to);
+        net.say(from, frame.clone());
+        // Nobody else has a part of it if this is all there is.
+        let is_kept = !frame.is_unique();
+        let waiting: usize = net.heard(to).iter().map(String::len).sum();
+        assert!(waiting > 5_000, "{waiting}");
+        assert!(
+            !is_kept || frame.len() <= 2 * waiting,
+            "{waiting} bytes keep {} in memory",
+            frame.len()
+        );
+    }
 }

@@ -102,9 +102,18 @@ fn message(frame: &Bytes, text: &str, envelope: &Envelope<'_>) -> Result<Message
             .filter(|hash| hash.len() <= ID_BYTES_MAX && !hash.starts_with(['{', '[']))
             .map(Arc::from),
         here_only: envelope.here_only.is_some(),
-        raw: frame.slice_ref(text.as_bytes()),
+        raw: part(frame, text),
         body,
     })
+}
+
+/// Bytes of a frame for whoever keeps them. A part keeps the whole in memory, which no queue would
+/// count, so what is less than half is copied.
+fn part(frame: &Bytes, text: &str) -> Bytes {
+    match text.len() * 2 < frame.len() {
+        true => Bytes::copy_from_slice(text.as_bytes()),
+        false => frame.slice_ref(text.as_bytes()),
+    }
 }
 
 fn body(envelope: &Envelope<'_>, is_answer: bool, message: &str) -> Result<Body, BadMessage> {
