@@ -8,6 +8,7 @@ use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser};
 
 use crate::driver::{DriverConfig, InvalidPeerUrl, PeerUrl};
 use crate::store::Durability;
+use crate::wire::FRAME_BYTES_MAX;
 
 /// Flags of the relay; each has a twin in the environment.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,8 +44,13 @@ pub struct RelayArgs {
     )]
     pub ping_timeout: Duration,
 
-    /// Frames above this many bytes are refused
-    #[arg(long, env = "MAX_FRAME_BYTES", default_value_t = 32 << 20, value_name = "BYTES")]
+    /// Frames above this many bytes are refused; from 1 MiB, which peers need to reconcile, to 16 MiB
+    #[arg(
+        long,
+        env = "MAX_FRAME_BYTES",
+        default_value_t = FRAME_BYTES_MAX,
+        value_name = "BYTES"
+    )]
     pub max_frame_bytes: usize,
 
     /// Links open at once; further ones are answered with 503
@@ -149,8 +155,8 @@ impl RelayArgs {
                 frame_bytes_max: check_count(
                     "--max-frame-bytes",
                     self.max_frame_bytes,
-                    1024..=FRAME_BYTES_MAX,
-                    "from 1024 to 1073741824",
+                    FRAME_BYTES_MIN..=FRAME_BYTES_MAX,
+                    "from 1048576 to 16777216",
                 )?,
                 queue_bytes_max: check_count(
                     "--queue-bytes",
@@ -254,8 +260,9 @@ fn check_count(
     })
 }
 
-/// Twice this is buffered at worst before a frame is discarded.
-const FRAME_BYTES_MAX: usize = 1 << 30;
+/// Peers ask and answer in frames of up to about 700 kB when they reconcile, and a vertex sent in
+/// pieces takes 256 KiB for each.
+const FRAME_BYTES_MIN: usize = 1 << 20;
 /// Less is below what a busy machine keeps.
 const PING_TIMEOUT_MIN: Duration = Duration::from_millis(100);
 const PING_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
@@ -284,6 +291,7 @@ mod tests {
         assert!(config.peers.is_empty());
         assert!(!config.verify_sea);
         assert_eq!(config.driver.ping_timeout, Duration::from_secs(5));
+        assert_eq!(config.driver.frame_bytes_max, FRAME_BYTES_MAX);
         assert!(config.driver.ping_interval * 3 <= config.driver.ping_timeout);
     }
 
@@ -299,7 +307,7 @@ mod tests {
             "--ping-timeout",
             "1500ms",
             "--max-frame-bytes",
-            "2048",
+            "2000000",
             "--max-connections",
             "7",
             "--queue-bytes",
@@ -313,7 +321,7 @@ mod tests {
         assert_eq!(store.directory, PathBuf::from("/somewhere"));
         assert_eq!(store.durability, Durability::Os);
         assert_eq!(config.driver.ping_timeout, Duration::from_millis(1500));
-        assert_eq!(config.driver.frame_bytes_max, 2048);
+        assert_eq!(config.driver.frame_bytes_max, 2_000_000);
         assert_eq!(config.driver.links_max, 7);
         assert_eq!(config.driver.queue_bytes_max, 100_000);
         assert!(config.verify_sea);
@@ -329,7 +337,14 @@ mod tests {
             (&["--ping-timeout", "nans"], "--ping-timeout"),
             (&["--ping-timeout=-1s"], "--ping-timeout"),
             (&["--ping-timeout", "1e99s"], "--ping-timeout"),
-            (&["--max-frame-bytes", "10"], "--max-frame-bytes"),
+            (
+                &["--max-frame-bytes", "1048575"],
+                "from 1048576 to 16777216",
+            ),
+            (
+                &["--max-frame-bytes", "16777217"],
+                "from 1048576 to 16777216",
+            ),
             (&["--max-connections", "0"], "--max-connections"),
             (&["--queue-bytes", "1"], "--queue-bytes"),
             (&["--port", "70000"], "--port"),

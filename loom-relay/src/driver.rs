@@ -53,6 +53,7 @@ pub use self::stats::Stats;
 pub use self::url::{InvalidPeerUrl, PeerUrl};
 use crate::machine::Machine;
 use crate::store::{Store, StoreError};
+use crate::wire::FRAME_BYTES_MAX;
 
 /// Limits and times of a driver.
 #[derive(Clone, Debug)]
@@ -87,7 +88,7 @@ pub struct DriverConfig {
 impl Default for DriverConfig {
     fn default() -> Self {
         Self {
-            frame_bytes_max: 32 << 20,
+            frame_bytes_max: FRAME_BYTES_MAX,
             queue_bytes_max: 16 << 20,
             all_queues_bytes_max: 256 << 20,
             links_max: 1024,
