@@ -57,6 +57,7 @@ impl Conn {
             config,
             stats,
         } = self;
+        let last_word = inbox.last_word(peer);
         let ended = tokio::select! {
             biased;
             () = kill.cancelled() => Ended::Dropped,
@@ -73,7 +74,7 @@ impl Conn {
             }
         }
         // After everything that was heard, because the inbox keeps the order.
-        inbox.closed(peer).await;
+        last_word.say().await;
         ended
     }
 }

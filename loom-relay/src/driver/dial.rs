@@ -36,8 +36,13 @@ async fn keep_dialling(links: &Links, url: &PeerUrl) {
                 let Some(ending) = links.open(socket, Side::Dialled, meter, far).await else {
                     return;
                 };
-                let Ok(ended) = ending.await else { return };
-                tracing::warn!(%url, reason = %ended, "link lost; dialling again");
+                match ending.await {
+                    Ok(ended) => {
+                        tracing::warn!(%url, reason = %ended, "link lost; dialling again");
+                    }
+                    // Its task panicked. If it is that the driver ended, the next link finds out.
+                    Err(_) => tracing::error!(%url, "link lost to a bug; dialling again"),
+                }
                 // A peer that takes links only to drop them at once is not dialled in a tight loop.
                 if opened.elapsed() >= STABLE_AFTER {
                     backoff = Backoff::default();
@@ -117,7 +122,50 @@ const REPORT_EVERY: u32 = 30;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tokio::net::TcpListener;
+    use tokio::sync::{Semaphore, mpsc};
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    use super::super::hub::{Event, Inbox};
     use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_ended_without_a_word_is_dialled_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/gun", listener.local_addr().unwrap());
+        let (events, mut inbox) = mpsc::channel(1);
+        let links = Links {
+            inbox: Inbox {
+                events,
+                bytes: Arc::new(Semaphore::new(1)),
+                bytes_max: 1,
+            },
+            config: Arc::default(),
+            stats: Arc::default(),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            room: Arc::new(Semaphore::new(1)),
+            next_peer: Arc::default(),
+            own_bytes: Arc::default(),
+        };
+        let dialling = tokio::spawn(keep(links, PeerUrl::parse(&url).unwrap()));
+        for _ in 0..2 {
+            let (stream, _) = listener.accept().await.unwrap();
+            let _socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+            let opened = inbox.recv().await.expect("it dials");
+            assert!(matches!(opened, Event::Opened(_)));
+            // With it goes what would say how the link ended.
+            drop(opened);
+        }
+        drop(inbox);
+        let (stream, _) = listener.accept().await.unwrap();
+        let _socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        // Without a driver there is nothing to dial for.
+        dialling.await.unwrap();
+    }
 
     #[test]
     fn the_first_pause_is_short_and_none_exceeds_two_seconds() {

@@ -266,6 +266,38 @@ pub(super) struct Opened {
     pub(super) ended: oneshot::Sender<Ended>,
 }
 
+/// Says [`Event::Closed`] at the latest when it is dropped, as when the link's task panics: a link
+/// that ended without it would be sent to for ever.
+#[derive(Debug)]
+pub(super) struct LastWord {
+    peer: PeerId,
+    events: Option<mpsc::Sender<Event>>,
+}
+
+impl LastWord {
+    /// Waits for room in the inbox.
+    pub(super) async fn say(mut self) {
+        if let Some(events) = &self.events {
+            // Without a driver there is nobody to tell.
+            let _ = events.send(Event::Closed(self.peer)).await;
+        }
+        self.events = None;
+    }
+}
+
+impl Drop for LastWord {
+    fn drop(&mut self) {
+        let Some(events) = self.events.take() else {
+            return;
+        };
+        if let Err(TrySendError::Full(event)) = events.try_send(Event::Closed(self.peer))
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move { events.send(event).await });
+        }
+    }
+}
+
 /// Where links put what they hear.
 #[derive(Clone, Debug)]
 pub(super) struct Inbox {
@@ -303,9 +335,12 @@ impl Inbox {
         self.send(Event::Oversized(peer), meter).await;
     }
 
-    pub(super) async fn closed(&self, peer: PeerId) {
-        // Without a driver there is nobody to tell.
-        let _ = self.events.send(Event::Closed(peer)).await;
+    /// What makes sure that the driver hears when this link has ended.
+    pub(super) fn last_word(&self, peer: PeerId) -> LastWord {
+        LastWord {
+            peer,
+            events: Some(self.events.clone()),
+        }
     }
 
     async fn send(&self, event: Event, meter: &Meter) {
@@ -316,5 +351,40 @@ impl Inbox {
         meter.pause();
         let _ = self.events.send(event).await;
         meter.resume();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_whose_task_panics_is_closed_all_the_same_and_once() {
+        let (events, mut inbox) = mpsc::channel(1);
+        let links = Inbox {
+            events,
+            bytes: Arc::new(Semaphore::new(1)),
+            bytes_max: 1,
+        };
+        for is_full in [false, true] {
+            if is_full {
+                let heard = Event::Oversized(PeerId(1));
+                links.events.send(heard).await.unwrap();
+            }
+            let last_word = links.last_word(PeerId(1));
+            let serving = tokio::spawn(async move {
+                let _last_word = last_word;
+                panic!("a bug in a link");
+            });
+            assert!(serving.await.unwrap_err().is_panic());
+            if is_full {
+                assert!(matches!(inbox.recv().await, Some(Event::Oversized(_))));
+            }
+            assert!(matches!(inbox.recv().await, Some(Event::Closed(PeerId(1)))));
+        }
+        links.last_word(PeerId(2)).say().await;
+        assert!(matches!(inbox.recv().await, Some(Event::Closed(PeerId(2)))));
+        drop(links);
+        assert!(inbox.recv().await.is_none());
     }
 }
