@@ -32,7 +32,7 @@ pub struct AppConfig {
     pub peers: Vec<String>,
     /// A link silent for longer is not connected, whatever its socket says.
     pub ping_timeout: Duration,
-    /// What an acknowledged write survives; `None` without a store.
+    /// What an acknowledged write survives; without a store, nothing.
     pub durability: Durability,
     /// How wrong the clock is, where clients may set it.
     pub faults: Option<Skew>,
