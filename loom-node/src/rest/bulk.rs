@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::answer;
 use super::app::App;
 use super::body;
-use super::error::ApiError;
+use super::error::{ApiError, OUTCOME_UNKNOWN};
 use super::params::Params;
 use super::records::only_if_absent;
 use crate::limits::{BULK_BYTES_MAX, BULK_LINE_BYTES_MAX};
@@ -116,6 +116,8 @@ struct Summary {
     created: u64,
     replaced: u64,
     failed: u64,
+    /// Lines that may or may not be kept.
+    unknown: u64,
     /// The first [`ERRORS_MAX`], in the order of their lines.
     errors: VecDeque<LineError>,
 }
@@ -165,10 +167,15 @@ impl Load {
         if wishes.is_empty() {
             return Ok(());
         }
-        let outcomes = self
+        let asked = self
             .app
-            .ask_patiently(|reply| Command::WriteMany(wishes, reply))
-            .await?;
+            .ask_patiently(|reply| Command::WriteMany(wishes, reply));
+        let outcomes = asked.await.inspect_err(|why| {
+            // Else none of them has reached the replica.
+            if why.code == OUTCOME_UNKNOWN {
+                self.summary.unknown += lines.len() as u64;
+            }
+        })?;
         for (line, outcome) in lines.into_iter().zip(outcomes) {
             self.summary.count(line, outcome);
         }
@@ -179,13 +186,7 @@ impl Load {
         if let Err(error) = self.flush().await {
             return Ok(self.summary.answer(Some(&error)));
         }
-        let Summary {
-            created,
-            replaced,
-            failed,
-            ..
-        } = self.summary;
-        if created + replaced + failed == 0 {
+        if self.summary.lines() == 0 {
             let error = "the body has no lines: send one JSON object per line";
             return Err(ApiError::bad_request("bad_json", error));
         }
@@ -211,8 +212,15 @@ impl Summary {
         }
     }
 
+    fn lines(&self) -> u64 {
+        self.created + self.replaced + self.failed + self.unknown
+    }
+
     fn refused(&mut self, line: u64, why: ApiError) {
-        self.failed += 1;
+        match why.code {
+            OUTCOME_UNKNOWN => self.unknown += 1,
+            _ => self.failed += 1,
+        }
         // Refusals of the replica come back after those of the parser for later lines.
         let place = self.errors.partition_point(|error| error.line < line);
         let ApiError { error, code, .. } = why;
@@ -220,13 +228,70 @@ impl Summary {
         self.errors.truncate(ERRORS_MAX);
     }
 
+    /// What a request is told that broke off: a refusal of the last lines must not say that nothing
+    /// was done when something was.
+    fn told(&self, why: &ApiError) -> ApiError {
+        let (kept, unknown) = (self.created + self.replaced, self.unknown);
+        if why.status != StatusCode::SERVICE_UNAVAILABLE || kept + unknown == 0 {
+            return why.clone();
+        }
+        let error = format!(
+            "the node could not go on after {kept} lines were written, {} refused and {unknown} of \
+             which it is unknown ({}): the lines after them were not tried; send them again later",
+            self.failed, why.code
+        );
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "broken_off", error)
+    }
+
     fn answer(&self, broken_off: Option<&ApiError>) -> Response {
+        let broken_off = broken_off.map(|why| self.told(why));
+        let broken_off = broken_off.as_ref();
         let shape = Shape {
-            success: broken_off.is_none() && self.failed == 0,
+            success: broken_off.is_none() && self.failed + self.unknown == 0,
             error: broken_off.map(|why| why.error.as_str()),
             code: broken_off.map(|why| why.code),
             summary: self,
         };
         answer::json(broken_off.map_or(StatusCode::OK, |why| why.status), &shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use loom_relay::driver::CommandError;
+
+    use super::*;
+    use crate::replica::Refused;
+
+    #[test]
+    fn a_line_of_unknown_outcome_is_not_counted_as_refused() {
+        let mut summary = Summary::default();
+        summary.count(2, Err(Refused::Unsure("disk full".into())));
+        summary.count(3, Err(Refused::Stalled("disk full".into())));
+        assert_eq!((summary.failed, summary.unknown), (1, 1));
+        let told: Vec<_> = summary.errors.iter().map(|it| (it.line, it.code)).collect();
+        assert_eq!(told, [(2, "outcome_unknown"), (3, "stalled")]);
+        assert_eq!(summary.answer(None).status(), 200);
+    }
+
+    #[test]
+    fn a_load_that_the_node_breaks_off_says_that_nothing_was_done_only_if_that_is_so() {
+        let stopped = ApiError::from(CommandError::Stopped);
+        let mut summary = Summary::default();
+        assert_eq!(summary.told(&stopped), stopped);
+        summary.failed = 3;
+        assert_eq!(summary.told(&stopped), stopped);
+        summary.created = 5_000;
+        let told = summary.told(&stopped);
+        assert_eq!((told.status.as_u16(), told.code), (500, "broken_off"));
+        assert!(
+            told.error
+                .contains("after 5000 lines were written, 3 refused")
+        );
+        assert!(!told.error.contains("nothing was done"), "{}", told.error);
+        assert_eq!(summary.answer(Some(&stopped)).status(), 500);
+        // What the body was broken off for is the client's to know.
+        let too_large = ApiError::body_too_large(BULK_BYTES_MAX);
+        assert_eq!(summary.told(&too_large), too_large);
     }
 }

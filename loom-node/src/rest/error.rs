@@ -12,6 +12,9 @@ use crate::feed::{BadCursor, Cursor, Lost};
 use crate::record::invalid::Invalid;
 use crate::replica::Refused;
 
+/// The code of an answer that is neither yes nor no.
+pub(super) const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+
 /// What a client is told when it does not get what it wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
@@ -126,7 +129,7 @@ impl From<Refused> for ApiError {
             Refused::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", error),
             Refused::Stalled(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stalled", error),
             Refused::Unsure(_) => {
-                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", error)
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, OUTCOME_UNKNOWN, error)
             }
             Refused::Unwritable(_) => Self::bad_request("unwritable", error),
         }
@@ -149,7 +152,7 @@ impl From<RecvError> for ApiError {
     fn from(_: RecvError) -> Self {
         let error = "the node stopped before it could answer: a write may or may not have \
                      happened; read it back when the node is up again";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "outcome_unknown", error)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, OUTCOME_UNKNOWN, error)
     }
 }
 
