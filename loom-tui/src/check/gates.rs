@@ -62,8 +62,10 @@ fn spans(faults: &[Fault]) -> Vec<Span<'_>> {
                 Action::Suspend,
                 Action::BumpClock,
             ],
-            Action::Start | Action::Restart => &[Action::Kill, Action::Stop],
-            Action::Resume => &[Action::Suspend],
+            Action::Start => &[Action::Kill, Action::Stop],
+            // What is frozen ends with its process.
+            Action::Restart => &[Action::Kill, Action::Stop, Action::Suspend],
+            Action::Resume | Action::Kill | Action::Stop => &[Action::Suspend],
             _ => &[],
         };
         open.retain(|(member, action), at| {
@@ -83,7 +85,10 @@ fn spans(faults: &[Fault]) -> Vec<Span<'_>> {
                 | Action::Suspend
                 | Action::BumpClock
         ) {
-            open.insert((fault.member, fault.action), spans.len());
+            // The same once more is a fault of its own; what ends it ends both.
+            if let Some(earlier) = open.insert((fault.member, fault.action), spans.len()) {
+                spans[earlier].until = fault.time;
+            }
             spans.push(Span {
                 fault,
                 until: u64::MAX,
@@ -139,6 +144,42 @@ mod tests {
         run.fault(Action::Kill, 3);
         run.create(1, "after", 20.0);
         assert_eq!(judge(&run.evidence()).verdict, Some(Verdict::Pass));
+    }
+
+    #[test]
+    fn a_fault_made_twice_ends_with_its_heal_and_what_came_after_was_not_under_it() {
+        let mut run = Run::new();
+        run.fault(Action::Cut, 2);
+        run.fault(Action::Cut, 2);
+        run.fault(Action::Heal, 2);
+        run.create(1, "after", 10.0);
+        let finding = judge(&run.evidence());
+        assert_eq!(finding.verdict, Some(Verdict::Unknown));
+
+        // Between the two is under the first.
+        let mut run = Run::new();
+        run.fault(Action::Cut, 2);
+        run.create(1, "during", 10.0);
+        run.fault(Action::Cut, 2);
+        run.fault(Action::Heal, 2);
+        assert_eq!(judge(&run.evidence()).verdict, Some(Verdict::Pass));
+    }
+
+    #[test]
+    fn a_frozen_member_is_frozen_until_it_is_killed_stopped_or_restarted() {
+        for ended in [Action::Kill, Action::Stop, Action::Restart] {
+            let mut run = Run::new();
+            run.fault(Action::Suspend, 2);
+            run.fault(ended, 2);
+            run.create(1, "it is not frozen any more", 10.0);
+            run.fault(Action::Start, 2);
+            let finding = judge(&run.evidence());
+            assert_eq!(finding.verdict, Some(Verdict::Unknown), "{ended}");
+            assert_eq!(
+                finding.reasons,
+                ["nothing was acknowledged while this lasted: suspend node-2"]
+            );
+        }
     }
 
     #[test]
