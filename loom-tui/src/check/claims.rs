@@ -1,5 +1,7 @@
 //! What the script itself claimed: expectations, thresholds, and that it came to its end.
 
+use std::cmp::Ordering;
+
 use super::reasons::{Reasons, count};
 use super::{Comparison, Evidence, Finding, Stopped, Threshold};
 use crate::snapshot::Verdict;
@@ -98,6 +100,23 @@ impl Comparison {
         })
     }
 
+    /// Which of two numbers is the worse one to compare with `limit`: greater is worse. One that
+    /// breaks it is worse than none at all, and that is worse than one that keeps it.
+    pub fn worse(self, limit: f64, a: f64, b: f64) -> Ordering {
+        let beyond = |value: f64| match self {
+            Self::Below | Self::AtMost => value - limit,
+            Self::Above | Self::AtLeast => limit - value,
+            Self::Equal => (value - limit).abs(),
+        };
+        let rank = |value: f64| match value.is_finite() {
+            true if self.holds(value, limit) => 0,
+            false => 1,
+            true => 2,
+        };
+        let by_rank = rank(a).cmp(&rank(b));
+        by_rank.then(beyond(a).total_cmp(&beyond(b)))
+    }
+
     /// Whether the comparison is true of two numbers.
     pub fn holds(self, value: f64, limit: f64) -> bool {
         match self {
@@ -172,6 +191,29 @@ mod tests {
             });
             assert_eq!(finding.verdict, Some(verdict), "{value:?}");
         }
+    }
+
+    #[test]
+    fn the_worst_of_several_numbers_is_the_one_that_is_judged() {
+        let nan = f64::NAN;
+        for (op, limit, measured, worst) in [
+            (Comparison::Below, 2.0, [1.0, 50.0, 1.5], 50.0),
+            (Comparison::AtMost, 2.0, [2.0, 1.0, 0.5], 2.0),
+            (Comparison::AtLeast, 2.0, [9.0, 1.0, 3.0], 1.0),
+            (Comparison::Above, 2.0, [9.0, 4.0, 3.0], 3.0),
+            (Comparison::Equal, 2.0, [2.0, 1.5, 3.0], 3.0),
+            (Comparison::Below, 2.0, [nan, 1.0, 5.0], 5.0),
+        ] {
+            let found = measured.into_iter().max_by(|a, b| op.worse(limit, *a, *b));
+            assert_eq!(found, Some(worst), "{op} {limit}: {measured:?}");
+        }
+        let found = [1.0, nan]
+            .into_iter()
+            .max_by(|a, b| Comparison::Below.worse(2.0, *a, *b));
+        assert!(
+            found.unwrap().is_nan(),
+            "what was not measured hides behind nothing"
+        );
     }
 
     #[test]

@@ -398,10 +398,9 @@ impl Said {
         let metrics = std::mem::take(&mut *lock(&self.metrics));
         let mut claims = std::mem::take(&mut *lock(&self.claims));
         for limit in lock(&self.limits).drain(..) {
-            let metric = metrics
-                .iter()
-                .rev()
-                .find(|metric| metric.name == limit.name);
+            // A loop may have recorded it many times: the worst of them must hold, too.
+            let named = metrics.iter().filter(|metric| metric.name == limit.name);
+            let metric = named.max_by(|a, b| limit.op.worse(limit.limit, a.value, b.value));
             claims.thresholds.push(Threshold {
                 name: limit.name,
                 value: metric.map(|metric| metric.value),

@@ -3,6 +3,7 @@
 use loom_tui::check::Stopped;
 use loom_tui::history::{Action, OpType};
 use loom_tui::scenario::trouble::Ending;
+use loom_tui::snapshot::Verdict;
 
 use crate::stage::play;
 
@@ -104,6 +105,26 @@ async fn a_threshold_meets_its_metric_whichever_comes_first() {
         ("nothing", None),
     ];
     assert_eq!(values, expected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_threshold_judges_every_number_a_loop_has_measured() {
+    let source = r#"
+        for took in [3000, 50000, 1000] {
+            metric("slowest", took, "ms");
+            metric("rate", took, "ops/s");
+        }
+        threshold("slowest", "<", 15000);
+        threshold("rate", ">=", 2000);
+    "#;
+    let claims = play(source).await.claims;
+    let judged = claims.thresholds.iter();
+    let judged: Vec<_> = judged.map(|it| (it.value, it.verdict())).collect();
+    let expected = [
+        (Some(50_000.0), Verdict::Fail),
+        (Some(1_000.0), Verdict::Fail),
+    ];
+    assert_eq!(judged, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]

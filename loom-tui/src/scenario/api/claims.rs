@@ -30,7 +30,8 @@ pub(super) const GROUP: Group = Group {
         Doc {
             usage: "threshold(name, op, limit)",
             about: "What a metric must be, with `op` one of `<`, `<=`, `>`, `>=`, `==`. The metric \
-                    may be recorded before or after.",
+                    may be recorded before or after. One that was recorded several times must be so \
+                    every time: the worst is judged and shown.",
         },
         Doc {
             usage: "gate(condition, text)",
