@@ -272,7 +272,16 @@ async fn a_lost_link_is_dialled_again_within_a_quarter_second_and_for_as_long_as
         }
     })
     .await;
-    let listener = TcpListener::bind(address).await.unwrap();
+    // Somebody else's connection may have been given the port meanwhile, for a moment.
+    let listener = within(async {
+        loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    })
+    .await;
     let link = accept(&listener).await;
     rig.next_up().await;
     drop(link);

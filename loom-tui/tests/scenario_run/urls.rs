@@ -92,10 +92,10 @@ fn a_script_can_tell_that_it_cannot_break_anything_and_a_false_claim_still_fails
 #[test]
 fn nobody_at_a_url_is_the_rigs_failure_and_names_it() {
     let bench = Bench::new();
-    // A port that was free a moment ago.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    // A port that is held, and on which nobody listens.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", held.local_addr().unwrap());
     let ran = bench.run(&["run", "basic-sync", "--urls", &url]);
     assert_eq!(ran.code, Some(255), "{ran:?}");
     assert!(ran.stderr.contains(&url), "{}", ran.stderr);

@@ -14,7 +14,7 @@ use loom_tui::history::{Op, Recorder};
 use loom_tui::probe::{Clock, Probe, ProbeOptions, Target};
 use loom_tui::report::Metric;
 use loom_tui::scenario::host::{Host, Parts};
-use loom_tui::scenario::story::Silence;
+use loom_tui::scenario::story::Listen;
 use loom_tui::scenario::trouble::Ending;
 use loom_tui::scenario::{Scenario, engine};
 use tokio::sync::broadcast;
@@ -103,7 +103,7 @@ pub(crate) async fn host(
         probe,
         mark,
         recorder,
-        story: Arc::new(Silence),
+        story: Arc::new(Stopper(cancel.clone())),
         cancel,
         sets: sets.iter().map(owned).collect(),
         seed: 7,
@@ -111,6 +111,20 @@ pub(crate) async fn host(
         prefix: "r-".to_owned(),
         shared: false,
     })
+}
+
+/// Stops a script that asks for it with `print("stop me")`: it runs by then.
+#[derive(Debug)]
+struct Stopper(CancellationToken);
+
+impl Listen for Stopper {
+    fn step(&self, _: u32, _: &str) {}
+
+    fn note(&self, text: &str) {
+        if text == "stop me" {
+            self.0.cancel();
+        }
+    }
 }
 
 /// A URL where nobody listens any more.
