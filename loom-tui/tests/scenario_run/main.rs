@@ -5,6 +5,7 @@
 mod attached;
 mod bench;
 mod kept;
+mod links;
 mod mistakes;
 mod planted;
 mod stopped;

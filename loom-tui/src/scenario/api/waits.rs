@@ -36,6 +36,11 @@ pub(super) const GROUP: Group = Group {
                     Recorded as the metric `converged`.",
         },
         Doc {
+            usage: "n.await_disconnected(within)",
+            about: "Until the node says that it has no link to the relay: a cut is silent, and a node \
+                    gives its link up only after a while.",
+        },
+        Doc {
             usage: "converged()",
             about: "Whether the digests of all nodes that are up are equal now. Expects nothing.",
         },
@@ -61,6 +66,9 @@ pub(super) const GROUP: Group = Group {
         },
     ],
 };
+
+/// How often a node is asked about its link.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 type Result<T, E = Box<EvalAltResult>> = std::result::Result<T, E>;
 
@@ -120,6 +128,13 @@ pub(super) fn register(api: &mut Api<'_>) {
                 span(&within)?,
                 call.call_position(),
             )?)
+        },
+    );
+    api.engine.register_fn(
+        api.named("await_disconnected"),
+        |call: NativeCallContext<'_>, node: Node, within: Dynamic| -> Result<f64> {
+            let (within, at) = (span(&within)?, call.call_position());
+            Ok(await_disconnected(&node, within, at)?)
         },
     );
     let host = Arc::clone(&api.host);
@@ -236,5 +251,29 @@ fn await_converged(host: &Host, within: Duration, at: Position) -> Result<f64, T
             Ok(took)
         }
         Err(why) => Err(host.broken(format!("{text} ({why})"), at)),
+    }
+}
+
+fn await_disconnected(node: &Node, within: Duration, at: Position) -> Result<f64, Trouble> {
+    let host = &node.host;
+    let (begun, client) = (Instant::now(), node.client());
+    let text = format!(
+        "{} is without its link to the relay within {}",
+        node.member,
+        spoken(within)
+    );
+    loop {
+        let still = match host.wait(client.health())?.into_result() {
+            Ok(health) if !health.sync.connected => {
+                host.claim(true, text, at);
+                return Ok(ms(begun.elapsed()));
+            }
+            Ok(_) => "it still has it".to_owned(),
+            Err(why) => why.to_string(),
+        };
+        if begun.elapsed() >= within {
+            return Err(host.broken(format!("{text} ({still})"), at));
+        }
+        host.wait(tokio::time::sleep(LOOK_EVERY))?;
     }
 }
