@@ -272,11 +272,7 @@ pub async fn await_quiet(
 /// Makes one write on each node and records it: what only moves when it is nudged moves then.
 pub async fn poke(probe: &Probe, recorder: &Recorder, prefix: &str) {
     let pokes = probe.members().iter().map(|member| async move {
-        let op = WriteOp::CreateVertex(NewVertex {
-            id: Some(format!("{prefix}poke-{member}")),
-            kind: Some("custom".to_owned()),
-            ..NewVertex::default()
-        });
+        let op = nudge(prefix, *member);
         let asked = Asked {
             action: Action::Create,
             node: *member,
@@ -293,6 +289,16 @@ pub async fn poke(probe: &Probe, recorder: &Recorder, prefix: &str) {
         }
     });
     join_all(pokes).await;
+}
+
+/// What a node is poked with. It says all that will be in the record: should nobody answer, the
+/// record is known by what was asked for.
+fn nudge(prefix: &str, member: Member) -> WriteOp {
+    WriteOp::CreateVertex(NewVertex {
+        id: Some(format!("{prefix}poke-{member}")),
+        kind: Some("custom".to_owned()),
+        properties: Some(serde_json::Map::new()),
+    })
 }
 
 /// Everything every node holds, and who could not be read and why.
@@ -354,4 +360,38 @@ pub fn wall_ms() -> f64 {
 
 fn said<T>(outcome: Outcome<T>) -> Result<T, String> {
     outcome.into_result().map_err(|why| why.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::check::keys::made;
+    use crate::client::Json;
+    use crate::history::{Attempt, Outcome, Process};
+
+    #[test]
+    fn a_poke_without_an_answer_is_known_by_the_record_it_made() {
+        let op = nudge("r7-", Member::Node(2));
+        let poke = Attempt {
+            index: 0,
+            process: Process::Client(0),
+            action: Action::Create,
+            node: Some(Member::Node(2)),
+            key: op.key(),
+            asked: host::asked(&op),
+            began: 0,
+            ended: None,
+            outcome: Outcome::Unknown("no answer within 5 s".to_owned()),
+        };
+        // As a node keeps it.
+        let held = json!({
+            "id": "r7-poke-node-2",
+            "type": "custom",
+            "properties": {},
+            "metadata": {"createdBy": "node-2"},
+        });
+        assert!(made(&poke, Some(&Json::of(&held))), "{:?}", poke.asked);
+    }
 }
