@@ -138,3 +138,27 @@ async fn latency_of_nothing_is_not_a_number() {
     assert!(played.claims.expectations[0].held, "{played:?}");
     assert!(!played.claims.gates[0].held);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn soak_counts_what_a_process_grew_by_before_it_was_killed() {
+    // The scenario's own functions, called with figures of ours.
+    let soak = include_str!("../../scenarios/soak.rhai");
+    let mut functions = String::new();
+    for part in soak.split("\nfn ").skip(1) {
+        let end = part.find("\n}\n").unwrap();
+        functions.push_str(&format!("fn {}\n}}\n", &part[..end]));
+    }
+    let calls = r#"
+        let life = unborn();
+        for held in [100, 90, 170, 120] { life = looked(life, held); }
+        life = killed(life);
+        for held in [60, 80] { life = looked(life, held); }
+        metric("grown", life.grown, "");
+        metric("longest", life.longest, "");
+    "#;
+    let played = play(&format!("{functions}{calls}")).await;
+    assert_eq!(played.ended, Ok(()));
+    let values: Vec<_> = played.metrics.iter().map(|metric| metric.value).collect();
+    // From 90 to 170 in the first life; 20 in the second.
+    assert_eq!(values, [80.0, 4.0]);
+}
