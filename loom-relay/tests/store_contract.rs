@@ -197,6 +197,54 @@ fn disk_keeps_what_it_was_given_across_reopening() {
 }
 
 #[test]
+fn what_waits_may_be_said_twice_and_a_store_without_its_sum_opens() {
+    let home = tempfile::tempdir().unwrap();
+    let open = || DiskStore::open(home.path(), Durability::Sync).unwrap();
+    let wait = |field: &str| change("s", field, 10.0, Value::text("later")).write;
+    let commit = |deferrals: Vec<Deferral>| {
+        let mut batch = Batch::default();
+        batch.deferrals = deferrals;
+        let mut store = open();
+        store.commit(&batch).unwrap();
+        // Said again by the same process, as after a failed write.
+        store.commit(&batch).unwrap();
+    };
+    let waiting = || {
+        let held = open().load().unwrap().deferred;
+        let fields = held.into_iter().map(|write| write.field.to_string());
+        fields.collect::<std::collections::BTreeSet<_>>()
+    };
+    use Deferral::{Over, Waits};
+    commit(vec![Waits(wait("a")), Waits(wait("b"))]);
+    commit(vec![Waits(wait("b")), Over(wait("never said"))]);
+    assert_eq!(waiting(), ["a", "b"].map(String::from).into());
+
+    {
+        let database = fjall::Database::builder(home.path().join("db")).open();
+        let database = database.unwrap();
+        let options = fjall::KeyspaceCreateOptions::default;
+        let meta = database.keyspace("meta", options).unwrap();
+        assert!(meta.contains_key("waiting").unwrap());
+        meta.remove("waiting").unwrap();
+    }
+    assert_eq!(waiting(), ["a", "b"].map(String::from).into());
+    commit(vec![Over(wait("a"))]);
+    assert_eq!(waiting(), ["b"].map(String::from).into());
+
+    // A row that goes behind the store's back is missed.
+    {
+        let database = fjall::Database::builder(home.path().join("db")).open();
+        let database = database.unwrap();
+        let options = fjall::KeyspaceCreateOptions::default;
+        let deferred = database.keyspace("deferred", options).unwrap();
+        let row = deferred.iter().next().unwrap().into_inner().unwrap();
+        deferred.remove(row.0).unwrap();
+    }
+    let refused = open().load().unwrap_err().to_string();
+    assert!(refused.contains("0 deferred writes, of 1"), "{refused}");
+}
+
+#[test]
 fn a_directory_in_use_is_refused_with_a_sentence() {
     let home = tempfile::tempdir().unwrap();
     let first = DiskStore::open(home.path(), Durability::Os).unwrap();

@@ -10,6 +10,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use loom_relay::graph::Root;
 use loom_relay::machine::{Batch, Deferral};
@@ -22,7 +23,11 @@ use rand::{RngExt as _, SeedableRng as _};
 const BATCHES: u64 = 48;
 
 fn write(number: u64, part: u64) -> Write {
-    let mut text = vec![0; 16 << 10];
+    long_write(number, part, 16 << 10)
+}
+
+fn long_write(number: u64, part: u64, bytes: usize) -> Write {
+    let mut text = vec![0; bytes];
     let mut hasher = blake3::Hasher::new();
     hasher.update(&(number * 1_000 + part).to_be_bytes());
     hasher.finalize_xof().fill(&mut text);
@@ -238,6 +243,92 @@ fn a_damaged_store_has_everything_or_says_what_is_wrong() {
     let seeds = std::env::var("SEEDS").map_or(60, |seeds| seeds.parse().unwrap());
     let [whole, refused] = sweep(0..seeds);
     println!("{seeds} damages: {whole} harmless, {refused} refused");
+    assert!(whole > 0 && refused > 0);
+}
+
+/// A store of which only writes that wait for the clock are in tables, with some of them in each.
+fn waiting_in_tables(directory: &Path) {
+    let mut store = DiskStore::open(directory, Durability::Sync).unwrap();
+    for number in 0..3 {
+        // A table in memory is full with 4 MiB.
+        let waits = (0..5).map(|part| long_write(number, part, 512 << 10));
+        let mut batch = Batch::from(vec![change(write(number, 99))]);
+        batch.deferrals.extend(waits.map(Deferral::Waits));
+        if let Some(before) = number.checked_sub(1) {
+            let over = long_write(before, 1, 512 << 10);
+            batch.deferrals.push(Deferral::Over(over));
+        }
+        store.commit(&batch).unwrap();
+        wait_until(|| tables(directory) > number);
+    }
+}
+
+fn change(write: Write) -> Change {
+    Change {
+        write,
+        was: None,
+        from: None,
+    }
+}
+
+/// How many tables there are, of whatever.
+fn tables(directory: &Path) -> u64 {
+    let in_tables = |file: &&PathBuf| file.parent().is_some_and(|it| it.ends_with("tables"));
+    files(directory).iter().filter(in_tables).count() as u64
+}
+
+fn wait_until(is_so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "never so");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn no_bit_in_the_lists_of_tables_hides_a_write_that_waits() {
+    let home = tempfile::tempdir().unwrap();
+    let (made, victim) = (home.path().join("made"), home.path().join("victim"));
+    waiting_in_tables(&made);
+    copy(&made, &victim);
+    let expected = held(&victim).unwrap();
+    assert_eq!(expected.1, 13);
+    let mut outcomes = [0; 2];
+    let lists: Vec<_> = files(&made)
+        .into_iter()
+        .filter(|file| {
+            let name = file.file_name().unwrap().to_string_lossy();
+            let tree = file.parent().unwrap();
+            let is_list = name.starts_with('v') && name != "version";
+            // Of a list of nothing no bit can hide anything.
+            is_list && tree.join("tables").is_dir() && !files(&tree.join("tables")).is_empty()
+        })
+        .collect();
+    let seeds = std::env::var("SEEDS").map_or(60, |seeds| seeds.parse().unwrap());
+    for seed in 0..seeds {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let list = &lists[rng.random_range(0..lists.len())];
+        let list = list.strip_prefix(&made).unwrap();
+        fs::remove_dir_all(&victim).unwrap();
+        copy(&made, &victim);
+        let mut bytes = fs::read(victim.join(list)).unwrap();
+        let at = rng.random_range(0..bytes.len());
+        bytes[at] ^= 1 << rng.random_range(0..8);
+        fs::write(victim.join(list), bytes).unwrap();
+        let context = format!("seed {seed}: {} byte {at}", list.display());
+        match held(&victim) {
+            Ok(found) => {
+                assert!(found == expected, "{context}: found {}", found.1);
+                outcomes[0] += 1;
+            }
+            Err(error) => {
+                assert!(error.to_string().contains("victim"), "{context}: {error}");
+                outcomes[1] += 1;
+            }
+        }
+    }
+    let [whole, refused] = outcomes;
+    println!("{whole} bits harmless, {refused} refused");
     assert!(whole > 0 && refused > 0);
 }
 

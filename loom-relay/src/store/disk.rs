@@ -7,6 +7,7 @@
 //!   keyspace "deferred"   writes that wait for the clock
 //!   keyspace "meta"       "commits" = commits so far (u64 BE), written with every commit
 //!                         "root" = the sum of the hashes of all fields, written with every commit
+//!                         "waiting" = the same of all writes that wait for the clock
 //!                         "lease" = stamps up to here may have been issued (f64 BE); absent after
 //!                         an orderly end
 //! <data-dir>/loom-store   the marker: format version, and commits that must be there
@@ -15,6 +16,7 @@
 //!
 //! The one door is [`DiskStore::open`].
 
+mod deferred;
 mod open;
 
 use std::collections::BTreeMap;
@@ -27,10 +29,10 @@ use super::marker::Marker;
 use super::tally::{Counted, Tally};
 use super::{Durability, Reading, Store, StoreError, read, row, space, weight};
 use crate::graph::{Held, Root};
-use crate::machine::{Batch, Deferral};
+use crate::machine::Batch;
 use crate::model::{Change, Stamp, Write};
 
-use self::open::{COMMITS, Opened, Prepare, ROOT, Unusable, guarded, prepare};
+use self::open::{COMMITS, Opened, Prepare, ROOT, Unusable, WAITING, guarded, prepare};
 
 /// Keeps every field in a database of its own directory.
 pub struct DiskStore {
@@ -148,16 +150,8 @@ impl DiskStore {
     fn read_all(&self) -> Result<Held, StoreError> {
         let rows = self.opened()?.fields.iter().map(|entry| self.read(entry));
         let graph = read::fields(rows, |key| self.garbled("field", key))?;
-        let found = graph.root();
-        if let Some(expected) = self.root
-            && expected != found
-        {
-            let (expected, found) = (expected.count(), found.count());
-            let damage = format!(
-                "what can be read is not what was stored: {found} fields, of {expected}, with \
-                 another fingerprint"
-            );
-            return Err(self.failed("reading", Unusable::Damaged(damage)));
+        if let Some(expected) = self.root {
+            self.compare("fields", expected, graph.root())?;
         }
         let mut held = Held::from(graph);
         held.lease = self.lease()?;
@@ -167,7 +161,21 @@ impl DiskStore {
                 .ok_or_else(|| self.garbled("deferred write", &key))?;
             held.deferred.push(write);
         }
+        let found = deferred::sum(&held.deferred);
+        self.compare("deferred writes", self.opened()?.waiting, found)?;
         Ok(held)
+    }
+
+    fn compare(&self, what: &str, expected: Root, found: Root) -> Result<(), StoreError> {
+        if expected == found {
+            return Ok(());
+        }
+        let (expected, found) = (expected.count(), found.count());
+        let damage = format!(
+            "what can be read is not what was stored: {found} {what}, of {expected}, with another \
+             fingerprint"
+        );
+        Err(self.failed("reading", Unusable::Damaged(damage)))
     }
 
     fn opened(&self) -> Result<&Opened, StoreError> {
@@ -199,14 +207,15 @@ impl DiskStore {
     }
 
     /// Hands the entries of a batch to the operating system, and no further.
-    fn hand_over(&self, batch: &Batch, commits: u64, root: Option<Root>) -> fjall::Result<()> {
+    fn hand_over(&mut self, batch: &Batch, commits: u64, root: Option<Root>) -> fjall::Result<()> {
         let Some(Opened {
             database,
             fields: in_fields,
             deferred: in_deferred,
             meta: in_meta,
+            waiting,
             ..
-        }) = &self.opened
+        }) = &mut self.opened
         else {
             return Err(fjall::Error::Poisoned);
         };
@@ -217,25 +226,13 @@ impl DiskStore {
             .iter()
             .map(|Change { write, .. }| ((&write.soul, &write.field), &write.cell))
             .collect();
-        let deferrals = batch.deferrals.iter().map(|deferral| match deferral {
-            Deferral::Waits(write) => {
-                let (key, value) = row::encode_deferred(write);
-                (key, Some(value))
-            }
-            Deferral::Over(write) => (row::encode_deferred(write).0, None),
-        });
-        let deferrals: BTreeMap<_, _> = deferrals.collect();
         let mut entries = database.batch();
         for ((soul, field), cell) in fields {
             let (key, value) = row::encode(soul, field, cell);
             entries.insert(in_fields, key, value);
         }
-        for (key, value) in deferrals {
-            match value {
-                Some(value) => entries.insert(in_deferred, key, value),
-                None => entries.remove(in_deferred, key),
-            }
-        }
+        let waiting_then = deferred::put(&mut entries, in_deferred, &batch.deferrals, *waiting)?;
+        entries.insert(in_meta, WAITING, waiting_then.to_row());
         if let Some(lease) = batch.lease {
             entries.insert(in_meta, LEASE, lease.ms().to_be_bytes());
         }
@@ -244,6 +241,7 @@ impl DiskStore {
         }
         entries.insert(in_meta, COMMITS, commits.to_be_bytes());
         entries.commit()?;
+        *waiting = waiting_then;
         match self.durability {
             Durability::None => Ok(()),
             Durability::Os | Durability::Sync => database.persist(PersistMode::Buffer),

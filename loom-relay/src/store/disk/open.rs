@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fs;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions};
 
 use crate::graph::Root;
 use crate::store::marker::Marker;
+use crate::store::row;
 
 /// The database of a directory, open.
 pub(super) struct Opened {
@@ -21,6 +23,8 @@ pub(super) struct Opened {
     pub(super) commits: u64,
     /// What its fields must come to; `None` in a store that was made before this was kept.
     pub(super) root: Option<Root>,
+    /// What the writes that wait for the clock must come to.
+    pub(super) waiting: Root,
 }
 
 /// Why a data directory cannot be used.
@@ -82,23 +86,43 @@ impl Opened {
             .max_journaling_size(JOURNAL_BYTES)
             .manual_journal_persist(true)
             .open()
-            .map_err(damaged)?;
+            .map_err(&damaged)?;
+        // A panic leaves locks behind that closing it would panic about a second time, which ends
+        // the process without a sentence. So it is not closed then.
+        let database = ManuallyDrop::new(database);
+        let opened = Self::read(Database::clone(&database), damaged);
+        drop(ManuallyDrop::into_inner(database));
+        opened
+    }
+
+    fn read(
+        database: Database,
+        damaged: impl Fn(fjall::Error) -> Unusable,
+    ) -> Result<Self, Unusable> {
         let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-        let fields = database.keyspace("fields", options).map_err(damaged)?;
-        let deferred = database.keyspace("deferred", options).map_err(damaged)?;
-        let meta = database.keyspace("meta", options).map_err(damaged)?;
-        let commits = match meta.get(COMMITS).map_err(damaged)? {
+        let fields = database.keyspace("fields", options).map_err(&damaged)?;
+        let deferred = database.keyspace("deferred", options).map_err(&damaged)?;
+        let meta = database.keyspace("meta", options).map_err(&damaged)?;
+        let commits = match meta.get(COMMITS).map_err(&damaged)? {
             Some(bytes) => <[u8; 8]>::try_from(&*bytes)
                 .map(u64::from_be_bytes)
                 .map_err(|_| Unusable::Damaged("its commit count is garbled".into()))?,
             None => 0,
         };
-        let root = match meta.get(ROOT).map_err(damaged)? {
+        let root = match meta.get(ROOT).map_err(&damaged)? {
             Some(row) => {
                 let root = Root::from_row(&row);
                 Some(root.ok_or_else(|| Unusable::Damaged("its fingerprint is garbled".into()))?)
             }
             None => (commits == 0).then(Root::default),
+        };
+        let waiting = match meta.get(WAITING).map_err(&damaged)? {
+            Some(row) => {
+                let root = Root::from_row(&row);
+                root.ok_or_else(|| Unusable::Damaged("its second fingerprint is garbled".into()))?
+            }
+            // Made before this was kept: what is there has to be believed, once.
+            None => read_waiting(&deferred)?,
         };
         Ok(Self {
             database,
@@ -107,8 +131,20 @@ impl Opened {
             meta,
             commits,
             root,
+            waiting,
         })
     }
+}
+
+fn read_waiting(deferred: &Keyspace) -> Result<Root, Unusable> {
+    let writes = deferred.iter().map(|entry| {
+        let entry = entry.into_inner().ok();
+        entry.and_then(|(key, value)| row::decode_deferred(&key, &value))
+    });
+    let writes: Option<Vec<_>> = writes.collect();
+    let writes =
+        writes.ok_or_else(|| Unusable::Damaged("a deferred write cannot be read".to_owned()))?;
+    Ok(super::deferred::sum(&writes))
 }
 
 /// `fjall` takes a tree whose entrance is gone for a new one, and starts with it empty.
@@ -191,6 +227,7 @@ const TREES: &str = "keyspaces";
 const ENTRANCE: &str = "current";
 pub(super) const COMMITS: &str = "commits";
 pub(super) const ROOT: &str = "root";
+pub(super) const WAITING: &str = "waiting";
 
 const CACHE_BYTES: u64 = 1 << 20;
 const FILES_MAX: usize = 64;
