@@ -202,8 +202,10 @@ fn what_waits_may_be_said_twice_and_a_store_without_its_sum_opens() {
     let open = || DiskStore::open(home.path(), Durability::Sync).unwrap();
     let wait = |field: &str| change("s", field, 10.0, Value::text("later")).write;
     let commit = |deferrals: Vec<Deferral>| {
-        let mut batch = Batch::default();
-        batch.deferrals = deferrals;
+        let batch = Batch {
+            deferrals,
+            ..Batch::default()
+        };
         let mut store = open();
         store.commit(&batch).unwrap();
         // Said again by the same process, as after a failed write.
