@@ -6,7 +6,8 @@
 //! which kinds of faults a seed has at all and then makes them.
 //!
 //! What is left out on purpose, because no promise hangs on it: the bounds of the driver's inbox
-//! and of the store's queue, which only slow a process down, and disks that report an error.
+//! and of the store's queue, which only slow a process down, and an fsync that fails, which ends
+//! the process: that is a crash.
 
 mod clock;
 mod disk;

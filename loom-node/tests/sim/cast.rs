@@ -1,4 +1,4 @@
-//! Who is in the world: relays and nodes as they are in production, and bent ones.
+//! Who plays in a world: relays and nodes as they are in production, foreigners, and bent ones.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use loom_node::record::Table;
 use loom_node::replica::{Command, Replica, ReplicaConfig};
 use loom_relay::clock::{Mono, Now};
 use loom_relay::graph::{Graph, Held};
-use loom_relay::machine::{Effect, Input, Machine};
+use loom_relay::machine::{Commit, Effect, Input, Machine};
 use loom_relay::mesh::{Mesh, MeshConfig};
 use loom_relay::model::Write;
 use loom_relay::relay::Relay;
@@ -16,11 +16,12 @@ use loom_relay::sim::{Cast, MemberId};
 use tokio::sync::oneshot;
 
 use crate::mutant::{Bend, Mutant, Unsent, identity};
+use crate::shape::{Role, Shape};
 
-/// The members of one run: relays first, then nodes.
+/// The members of one run.
 #[derive(Debug)]
 pub(crate) struct Troupe {
-    pub(crate) relays: usize,
+    pub(crate) shape: Shape,
     /// Nodes also write the index souls of the original.
     pub(crate) legacy_index: bool,
     pub(crate) mutant: Option<Mutant>,
@@ -40,6 +41,16 @@ pub(crate) struct Player {
 enum Actor {
     Relay(Box<Relay>),
     Node(Box<Replica>),
+    Foreigner(Box<Mesh>),
+}
+
+/// What a member's own process may ask of it.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Of a node.
+    Client(Command),
+    /// Of a foreigner.
+    Write(Write),
 }
 
 impl Cast for Troupe {
@@ -65,21 +76,30 @@ impl Cast for Troupe {
             Some(Mutant::ReusesSequence) => member as u64,
             _ => seed,
         };
-        let is_node = member >= self.relays;
-        let actor = if is_node {
-            let config = ReplicaConfig {
-                verify_sea: false,
-                node_id: name(member).into(),
-                legacy_index: self.legacy_index,
-                feed: Limits::default(),
-                plant: self.mutant.and_then(Mutant::plant),
-                seed,
-            };
-            Actor::Node(Box::new(Replica::new(config, held)))
-        } else {
-            let mesh = Mesh::new(MeshConfig::relay(), held, seed);
-            Actor::Relay(Box::new(Relay::new(mesh)))
+        let role = self.shape.role(member);
+        let actor = match role {
+            Role::Node => {
+                let config = ReplicaConfig {
+                    verify_sea: false,
+                    node_id: name(member).into(),
+                    legacy_index: self.legacy_index,
+                    feed: Limits::default(),
+                    plant: self.mutant.and_then(Mutant::plant),
+                    seed,
+                };
+                Actor::Node(Box::new(Replica::new(config, held)))
+            }
+            Role::Relay => {
+                let mesh = Mesh::new(MeshConfig::relay(), held, seed);
+                Actor::Relay(Box::new(Relay::new(mesh)))
+            }
+            Role::Foreigner => {
+                let souls = Table::ALL.iter().map(|table| table.soul().into());
+                let config = MeshConfig::node(souls.collect());
+                Actor::Foreigner(Box::new(Mesh::new(config, held, seed)))
+            }
         };
+        let is_node = role == Role::Node;
         Player {
             actor,
             bend: Bend::new(self.mutant, member, is_node, self.unsent.clone()),
@@ -94,18 +114,19 @@ pub(crate) fn name(member: MemberId) -> String {
 
 impl Player {
     pub(crate) fn mesh(&self) -> &Mesh {
-        match &self.actor {
-            Actor::Relay(relay) => relay.mesh(),
-            Actor::Node(node) => node.mesh(),
-        }
+        self.actor.mesh()
     }
 
     /// The change feed of a node.
     pub(crate) fn follow(&self) -> Option<Follow> {
         match &self.actor {
-            Actor::Relay(_) => None,
             Actor::Node(node) => Some(node.follow()),
+            Actor::Relay(_) | Actor::Foreigner(_) => None,
         }
+    }
+
+    pub(crate) fn is_foreigner(&self) -> bool {
+        matches!(self.actor, Actor::Foreigner(_))
     }
 
     /// Asks something that is answered at once and changes nothing.
@@ -116,7 +137,8 @@ impl Player {
     ) -> Result<T, String> {
         let (reply, mut answer) = oneshot::channel();
         let mut effects = Vec::new();
-        self.handle(Input::Command(command(reply)), now, &mut effects);
+        let order = Order::Client(command(reply));
+        self.handle(Input::Command(order), now, &mut effects);
         if !effects.is_empty() {
             return Err(format!("a question had effects: {effects:?}"));
         }
@@ -125,12 +147,24 @@ impl Player {
             .map_err(|_| "a question was not answered at once".to_owned())
     }
 
-    fn act(&mut self, input: Input<Command>, now: Now, effects: &mut Vec<Effect>) {
+    fn act(&mut self, input: Input<Order>, now: Now, effects: &mut Vec<Effect>) {
         match &mut self.actor {
-            Actor::Node(node) => node.handle(input, now, effects),
+            Actor::Node(node) => match input.or_command() {
+                Ok(input) => node.handle(input, now, effects),
+                Err(Order::Client(command)) => node.handle(Input::Command(command), now, effects),
+                Err(order) => panic!("a node was asked for {order:?}"),
+            },
             Actor::Relay(relay) => match input.or_command() {
                 Ok(input) => relay.handle(input, now, effects),
-                Err(command) => panic!("a relay was asked for {command:?}"),
+                Err(order) => panic!("a relay was asked for {order:?}"),
+            },
+            Actor::Foreigner(mesh) => match input.or_command() {
+                Ok(input) => mesh.handle(input, now, effects),
+                Err(Order::Write(write)) => {
+                    // It may lose against what is held.
+                    let _: Option<Commit> = mesh.write(vec![write], now, effects);
+                }
+                Err(order) => panic!("a foreigner was asked for {order:?}"),
             },
         }
     }
@@ -141,7 +175,7 @@ impl Player {
             return shown.clone();
         }
         let (reply, mut answer) = oneshot::channel();
-        let get = Command::Get(table, id.clone(), reply);
+        let get = Order::Client(Command::Get(table, id.clone(), reply));
         self.act(Input::Command(get), now, &mut Vec::new());
         let found = answer.try_recv().ok().flatten();
         self.shown.insert((table, id), found.clone());
@@ -149,13 +183,23 @@ impl Player {
     }
 }
 
-impl Machine for Player {
-    type Command = Command;
+impl Actor {
+    fn mesh(&self) -> &Mesh {
+        match self {
+            Self::Relay(relay) => relay.mesh(),
+            Self::Node(node) => node.mesh(),
+            Self::Foreigner(mesh) => mesh,
+        }
+    }
+}
 
-    fn handle(&mut self, input: Input<Command>, now: Now, effects: &mut Vec<Effect>) {
+impl Machine for Player {
+    type Command = Order;
+
+    fn handle(&mut self, input: Input<Order>, now: Now, effects: &mut Vec<Effect>) {
         if self.bend.is(Mutant::ServesStaleIndex) {
             match input {
-                Input::Command(Command::Get(table, id, reply)) => {
+                Input::Command(Order::Client(Command::Get(table, id, reply))) => {
                     // The judge asked, and waits.
                     let _ = reply.send(self.show(table, id, now));
                     return;
@@ -168,11 +212,8 @@ impl Machine for Player {
             Input::Heard { peer, frame } => Some((*peer, frame.clone())),
             _ => None,
         };
-        let mesh = match &self.actor {
-            Actor::Relay(relay) => relay.mesh(),
-            Actor::Node(node) => node.mesh(),
-        };
-        let input = self.bend.input(input, now, mesh.graph());
+        let graph = self.actor.mesh().graph();
+        let input = self.bend.input(input, now, graph);
         self.act(input, now, effects);
         self.bend.effects(heard, effects);
     }
@@ -181,6 +222,7 @@ impl Machine for Player {
         match &self.actor {
             Actor::Relay(relay) => relay.deadline(),
             Actor::Node(node) => node.deadline(),
+            Actor::Foreigner(mesh) => mesh.deadline(),
         }
     }
 }

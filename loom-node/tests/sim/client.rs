@@ -36,14 +36,20 @@ enum Answer {
     Canary(Receiver<Result<Stamp, Refused>>, String),
 }
 
-/// What an answered request promises to be stored: ids and stamps.
-pub(crate) type Promised = Vec<(String, Stamp)>;
+/// What an answered request was told.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// What is promised to be stored: ids and stamps.
+    pub(crate) promised: Vec<(String, Stamp)>,
+    /// How many writes were refused because nothing can be stored.
+    pub(crate) unstored: u64,
+}
 
 /// Where canaries are.
 pub(crate) const CANARY_SOUL: &str = loom_node::replica::CANARY_SOUL;
 
 /// Records that all clients write.
-const SHARED_IDS: u32 = 6;
+pub(crate) const SHARED_IDS: u32 = 6;
 
 impl Request {
     /// Draws what a client of the node called `node` wants; `number` is in what it writes.
@@ -109,29 +115,42 @@ impl Request {
         })
     }
 
-    /// What was promised, once there is an answer.
-    pub(crate) fn poll(&mut self) -> Option<Promised> {
+    /// What it was told, once there is an answer.
+    pub(crate) fn poll(&mut self) -> Option<Told> {
+        let mut told = Told::default();
         match &mut self.answer {
-            Answer::One(answer) => Some(promised(answer.try_recv().ok()?).into_iter().collect()),
+            Answer::One(answer) => told.add(answer.try_recv().ok()?.map(promised)),
             Answer::Many(answer) => {
-                let outcomes = answer.try_recv().ok()?;
-                Some(outcomes.into_iter().filter_map(promised).collect())
+                for outcome in answer.try_recv().ok()? {
+                    told.add(outcome.map(promised));
+                }
             }
             Answer::Canary(answer, node) => {
                 let stamp = answer.try_recv().ok()?;
-                Some(stamp.into_iter().map(|it| (node.clone(), it)).collect())
+                told.add(stamp.map(|stamp| (node.clone(), stamp)));
             }
+        }
+        Some(told)
+    }
+}
+
+impl Told {
+    fn add(&mut self, outcome: Result<(String, Stamp), Refused>) {
+        match outcome {
+            Ok(promised) => self.promised.push(promised),
+            Err(Refused::Stalled(_) | Refused::Unsure(_)) => self.unstored += 1,
+            Err(_) => {}
         }
     }
 }
 
-fn promised(outcome: Outcome) -> Option<(String, Stamp)> {
-    Some(match outcome.ok()? {
+fn promised(written: Written) -> (String, Stamp) {
+    match written {
         Written::Created(found) | Written::Replaced(found) => {
             (found.row.id.to_string(), found.row.stamp)
         }
         Written::Deleted { id, stamp } => (id, stamp),
-    })
+    }
 }
 
 fn wish(rng: &mut SmallRng, number: u64, id: Option<&str>) -> (Asked, Wish) {

@@ -24,10 +24,19 @@ pub(crate) struct Judge {
     pub(crate) ledger: Ledger,
     members: Vec<Seen>,
     /// What is being asked for in this step.
-    asking: Option<Request>,
+    asking: Option<Asking>,
     epochs: BTreeSet<u64>,
     /// Whether a process died with something that was not synced, or lost its disk.
     pub(crate) forgot: bool,
+}
+
+/// What a member's own process wants.
+#[derive(Debug)]
+pub(crate) enum Asking {
+    /// A client wants something of a node.
+    Client(Request),
+    /// A foreigner is going to write this.
+    Write(Write),
 }
 
 /// One member, as it must be if it has done everything right.
@@ -42,8 +51,15 @@ struct Seen {
     requests: Vec<Request>,
     reader: Option<Reader>,
     seq: u64,
-    /// When puts were heard, by link and id.
-    heard: BTreeMap<(PeerId, String), Mono>,
+    /// When puts were last heard or sent, by link and id.
+    told: BTreeMap<(PeerId, String), Mono>,
+    /// It has been told that nothing can be stored.
+    stalled: bool,
+    /// Puts it heard meanwhile: whatever way they come again, they are repeats. What they bring
+    /// comes when roots are compared.
+    unstored: BTreeSet<String>,
+    /// It has just been told that something is stored.
+    committed: bool,
 }
 
 type Checked = Result<(), String>;
@@ -61,9 +77,9 @@ impl Judge {
         }
     }
 
-    /// The next command comes from this request.
-    pub(crate) fn ask(&mut self, request: Request) {
-        self.asking = Some(request);
+    /// This is what the next command is for.
+    pub(crate) fn ask(&mut self, asking: Asking) {
+        self.asking = Some(asking);
     }
 
     /// It could not be made.
@@ -76,7 +92,13 @@ impl Judge {
         &self.members[member].held
     }
 
-    fn check_change(&mut self, member: MemberId, change: &Change, now: Now) -> Checked {
+    fn check_change(
+        &mut self,
+        member: MemberId,
+        change: &Change,
+        is_foreigner: bool,
+        now: Now,
+    ) -> Checked {
         let Change { write, was, from } = change;
         let key = (write.soul.clone(), write.field.clone());
         let cell = &write.cell;
@@ -88,7 +110,7 @@ impl Judge {
         if held.is_some_and(|held| Rank(held.clone()) >= Rank(cell.clone())) {
             return Err(format!("{write:?} was taken although {held:?} wins"));
         }
-        if from.is_some() {
+        if from.is_some() || is_foreigner {
             if !self.ledger.is_known(&key, cell) {
                 return Err(format!("{write:?} was written by nobody"));
             }
@@ -99,8 +121,12 @@ impl Judge {
                 ));
             }
         } else {
+            let asking = match &self.asking {
+                Some(Asking::Client(request)) => Some(request),
+                _ => None,
+            };
             // A write may have to wait before it is stamped.
-            let mut asked = self.asking.iter().chain(&seen.requests);
+            let mut asked = asking.into_iter().chain(&seen.requests);
             if !asked.any(|asked| asked.allows(&key, &cell.value)) {
                 return Err(format!("{write:?} was asked for by nobody"));
             }
@@ -137,10 +163,20 @@ impl Judge {
             return Ok(());
         };
         let seen = &mut self.members[member];
-        if message.answers.is_none()
-            && let Some(id) = message.id
-        {
-            seen.heard.insert((peer, id.key().to_string()), now.mono);
+        if let Some(id) = message.id.map(|id| id.key().to_string()) {
+            let is_repeat = seen.unstored.contains(&id);
+            if seen.stalled {
+                seen.unstored.insert(id.clone());
+            }
+            if message.answers.is_none() {
+                seen.told.insert((peer, id), now.mono);
+            }
+            if is_repeat {
+                return Ok(());
+            }
+        }
+        if seen.stalled {
+            return Ok(());
         }
         for Write { soul, field, cell } in writes {
             let key = (soul, field);
@@ -156,16 +192,43 @@ impl Judge {
         Ok(())
     }
 
-    /// Nothing goes back to where it came from, as long as ids are remembered.
-    fn check_sent(&self, member: MemberId, peer: PeerId, frame: &[u8], now: Now) -> Checked {
+    /// Nothing goes back to where it came from, or twice the same way, as long as ids are
+    /// remembered: in a ring of relays a put would never come to rest.
+    fn check_sent(&mut self, member: MemberId, peer: PeerId, frame: &[u8], now: Now) -> Checked {
         let Some(id) = put_id(frame) else {
             return Ok(());
         };
-        let heard = &self.members[member].heard;
-        let heard = heard.get(&(peer, id.to_owned()));
-        if heard.is_some_and(|heard| now.mono.since(*heard) <= REMEMBERED_FOR) {
-            return Err(format!("put {id} goes back over link {}", peer.0));
+        let told = &mut self.members[member].told;
+        let before = told.insert((peer, id.to_owned()), now.mono);
+        if before.is_some_and(|before| now.mono.since(before) <= REMEMBERED_FOR) {
+            return Err(format!(
+                "put {id} goes over link {} once more, or back",
+                peer.0
+            ));
         }
+        Ok(())
+    }
+
+    /// What a member does while nothing can be stored: it gives its store nothing, keeps its links,
+    /// and shows what it holds.
+    fn check_stalled(
+        &self,
+        member: MemberId,
+        effects: &[Effect],
+        changed: &mut BTreeSet<(Table, String)>,
+    ) -> Checked {
+        let bad = effects.iter().find(|effect| match effect {
+            Effect::Persist { .. } | Effect::Hangup { .. } => true,
+            Effect::Send { .. } => false,
+        });
+        if let Some(effect) = bad {
+            return Err(format!(
+                "does this though nothing can be stored: {effect:?}"
+            ));
+        }
+        let mut held = self.members[member].held.keys();
+        let some = held.find_map(|(soul, id)| Some((Table::of_soul(soul)?, id.to_string())));
+        changed.extend(some);
         Ok(())
     }
 
@@ -256,7 +319,21 @@ impl Watch<Player> for Judge {
         now: Now,
         effects: &[Effect],
     ) -> Checked {
-        let before = self.members[member].latest;
+        let seen = &mut self.members[member];
+        let before = seen.latest;
+        if let Fed::Stalled(stalled) = fed {
+            seen.stalled = *stalled;
+        }
+        seen.committed = matches!(fed, Fed::Committed(_));
+        let is_stalled = seen.stalled;
+        let is_command = matches!(fed, Fed::Command);
+        let is_write = |it: &mut Asking| is_command && matches!(it, Asking::Write(_));
+        if let Some(Asking::Write(write)) = self.asking.take_if(is_write)
+            && !is_stalled
+        {
+            self.ledger.issue_foreign(write);
+        }
+        let is_foreigner = machine.is_foreigner();
         let mut told = Vec::new();
         let mut changed = BTreeSet::new();
         for effect in effects {
@@ -264,7 +341,7 @@ impl Watch<Player> for Judge {
                 continue;
             };
             for change in &batch.changes {
-                self.check_change(member, change, now)?;
+                self.check_change(member, change, is_foreigner, now)?;
                 told.extend(Told::by(change));
                 let Write { soul, field, .. } = &change.write;
                 if let Some(table) = Table::of_soul(soul) {
@@ -280,11 +357,14 @@ impl Watch<Player> for Judge {
                 self.check_sent(member, *peer, frame, now)?;
             }
         }
+        if is_stalled {
+            self.check_stalled(member, effects, &mut changed)?;
+        }
         self.check_feed(member, &told)?;
         if machine.follow().is_some() {
             self.check_index(member, machine, &changed, now)?;
         }
-        if let Some(request) = self.asking.take_if(|_| matches!(fed, Fed::Command)) {
+        if let Some(Asking::Client(request)) = self.asking.take_if(|_| is_command) {
             self.members[member].requests.push(request);
         }
         Ok(())
@@ -306,14 +386,22 @@ impl Watch<Player> for Judge {
         for mut request in std::mem::take(&mut self.members[member].requests) {
             match request.poll() {
                 None => waiting.push(request),
-                Some(promised) => {
-                    for (id, stamp) in promised {
+                Some(told) => {
+                    self.ledger.unstored += told.unstored;
+                    for (id, stamp) in told.promised {
                         self.ledger.acknowledge(member, &id, stamp, disk)?;
                     }
                 }
             }
         }
-        self.members[member].requests = waiting;
+        let seen = &mut self.members[member];
+        seen.requests = waiting;
+        if seen.committed && disk.is_idle() && *disk.synced() != seen.held {
+            return Err("was told that all is stored, and it is not".to_owned());
+        }
+        if seen.stalled && !seen.requests.is_empty() {
+            return Err("has a client wait although nothing can be stored".to_owned());
+        }
         Ok(())
     }
 }
@@ -337,7 +425,9 @@ impl Told {
             stamp,
         };
         if soul.as_str() == CANARY_SOUL {
-            return Some(told("canary", None));
+            // Somebody else's value that is no text is none of a node's.
+            let is_text = cell.value.as_text().is_some();
+            return is_text.then(|| told("canary", None));
         }
         let table = Table::of_soul(soul)?;
         let before = was.as_ref().is_some_and(|was| is_record(table, field, was));

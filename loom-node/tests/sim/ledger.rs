@@ -4,9 +4,11 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use loom_relay::model::{Cell, Field, Soul, Stamp};
+use loom_relay::model::{Cell, Field, Soul, Stamp, Write};
 use loom_relay::sim::{Cells, Disk, MemberId};
 use loom_relay::store::Durability;
+use rand::RngExt as _;
+use rand::rngs::SmallRng;
 
 pub(crate) type Key = (Soul, Field);
 
@@ -42,6 +44,10 @@ pub(crate) struct Ledger {
     pub(crate) excused: u64,
     /// Promises that were not to survive what a member of lesser durability did not.
     pub(crate) waived: u64,
+    /// Writes that were refused because nothing could be stored.
+    pub(crate) unstored: u64,
+    /// Writes of foreigners.
+    pub(crate) foreign: u64,
     /// What each process has written, by stamp.
     by_stamp: BTreeMap<(MemberId, u64), (u64, BTreeMap<Key, Rank>)>,
 }
@@ -74,6 +80,25 @@ impl Ledger {
         }
         self.issued.entry(key.clone()).or_default().insert(rank);
         Ok(())
+    }
+
+    /// A foreigner is about to write something, with whatever stamp.
+    pub(crate) fn issue_foreign(&mut self, Write { soul, field, cell }: Write) {
+        self.foreign += 1;
+        let issued = self.issued.entry((soul, field)).or_default();
+        issued.insert(Rank(cell));
+    }
+
+    /// Where something was written, and its stamp in milliseconds.
+    pub(crate) fn draw_issued(&self, rng: &mut SmallRng) -> Option<(Soul, Field, f64)> {
+        if self.issued.is_empty() {
+            return None;
+        }
+        let nth = rng.random_range(0..self.issued.len());
+        let ((soul, field), ranks) = self.issued.iter().nth(nth)?;
+        let nth = rng.random_range(0..ranks.len());
+        let Rank(cell) = ranks.iter().nth(nth)?;
+        Some((soul.clone(), field.clone(), cell.stamp.ms()))
     }
 
     pub(crate) fn is_known(&self, key: &Key, cell: &Cell) -> bool {

@@ -1,19 +1,21 @@
 //! Nodes and relays in a world where everything that may break does: deterministic simulation.
 //!
-//! `SEED=n … replay` plays one seed again, `SEEDS=n` plays that many. [`run`] is one seed, [`judge`]
-//! what must hold at every step, [`ledger`] what must hold in the end, [`mutant`] the planted bugs
-//! that prove all of it bites.
+//! `SEED=n … replay` plays one seed again, `SEEDS=n` plays that many. [`shape`] is who is there,
+//! [`run`] is one seed, [`judge`] what must hold at every step, [`ledger`] what must hold in the end,
+//! [`mutant`] the planted bugs that prove all of it bites.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod cast;
 mod client;
+mod foreigner;
 mod judge;
 mod ledger;
 mod mutant;
 mod run;
+mod shape;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::thread;
 use std::time::Instant;
@@ -22,12 +24,13 @@ use loom_relay::sim::Fault;
 
 use mutant::Mutant;
 use run::{Report, play};
+use shape::Form;
 
 /// Seeds of a plain `cargo test`.
 const SEEDS: u64 = 500;
 
 /// Every planted bug is found within this many seeds, all of which pass without it.
-const CAUGHT_WITHIN: u64 = 10;
+const CAUGHT_WITHIN: u64 = 30;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -69,22 +72,30 @@ fn whatever_breaks_nothing_acknowledged_is_lost_and_all_agree_in_the_end() {
     let (slowest, at) = slowest.max().unwrap_or_default();
     println!(
         "{} seeds in {:.1?}: {} events, {} writes acknowledged, {} of them lost with a wiped disk \
-         and {} with what a durability of os or none does not survive, all agreed at most {slowest:.1?} after everything was mended (seed {at})",
+         and {} with what a durability of os or none does not survive, {} refused by members whose \
+         disk was full, {} of foreigners; all agreed at most {slowest:.1?} after everything was \
+         mended (seed {at})",
         reports.len(),
         started.elapsed(),
         sum(|report| report.events),
         sum(|report| report.acknowledged),
         sum(|report| report.excused),
         sum(|report| report.waived),
+        sum(|report| report.unstored),
+        sum(|report| report.foreign),
     );
     println!("faults: {struck:?}");
+    let forms: BTreeSet<Form> = reports.iter().map(|(_, report)| report.form).collect();
     // A kind that never struck would have passed for nothing.
     if reports.len() as u64 >= SEEDS {
         assert_eq!(struck.len(), Fault::ALL.len(), "{struck:?}");
+        assert_eq!(forms.len(), Form::ALL.len(), "{forms:?}");
         assert!(
             sum(|report| report.waived) > 0,
             "every durability was as good"
         );
+        assert!(sum(|report| report.unstored) > 0, "no disk was ever full");
+        assert!(sum(|report| report.foreign) > 0, "no foreigner wrote");
     }
 }
 

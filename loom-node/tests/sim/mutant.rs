@@ -12,7 +12,7 @@ use bytes::Bytes;
 use loom_node::Plant;
 use loom_relay::clock::Now;
 use loom_relay::graph::Graph;
-use loom_relay::machine::{Effect, Input};
+use loom_relay::machine::{Commit, Effect, Input};
 use loom_relay::model::{PeerId, Write};
 use loom_relay::sim::MemberId;
 use serde_json::Value as Json;
@@ -42,6 +42,14 @@ pub(crate) enum Mutant {
     ServesStaleIndex,
     /// Every tenth fsync says it is done and is not.
     LyingDisk,
+    /// What a full disk has refused counts as stored.
+    AcksUnstored,
+    /// What a full disk has refused is not tried again when there is room.
+    DropsRefused,
+    /// Whose disk was full never takes anything again.
+    StaysStalled,
+    /// A put that comes again, another way, is passed on again.
+    PassesOnRepeats,
     /// [`Plant::LoseAcked`].
     LosesAcked,
     /// [`Plant::DropRemote`].
@@ -53,7 +61,7 @@ pub(crate) enum Mutant {
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::DropsUpdates,
         Self::KeepsFirstOfTie,
         Self::ForgetsUnsent,
@@ -65,6 +73,10 @@ impl Mutant {
         Self::LosesTombstones,
         Self::ServesStaleIndex,
         Self::LyingDisk,
+        Self::AcksUnstored,
+        Self::DropsRefused,
+        Self::StaysStalled,
+        Self::PassesOnRepeats,
         Self::LosesAcked,
         Self::DropsRemote,
         Self::TurnsConflicts,
@@ -103,8 +115,10 @@ pub(crate) struct Bend {
     mutant: Option<Mutant>,
     member: MemberId,
     is_node: bool,
-    links: usize,
+    links: BTreeSet<PeerId>,
     puts: u64,
+    /// The last commit its store was given.
+    given: Commit,
     /// Writes that once came from the future.
     forgotten: BTreeSet<u64>,
     unsent: Unsent,
@@ -121,8 +135,9 @@ impl Bend {
             mutant,
             member,
             is_node,
-            links: 0,
+            links: BTreeSet::new(),
             puts: 0,
+            given: Commit::default(),
             forgotten: BTreeSet::new(),
             unsent,
         }
@@ -135,11 +150,17 @@ impl Bend {
     /// What the machine gets instead of `input`; `held` is what it holds.
     pub(crate) fn input<C>(&mut self, input: Input<C>, now: Now, held: &Graph) -> Input<C> {
         match input {
-            Input::PeerUp { .. } => {
-                self.links += 1;
+            Input::PeerUp { peer, .. } => {
+                self.links.insert(peer);
                 self.unsent.borrow_mut().remove(&self.member);
             }
-            Input::PeerDown { .. } => self.links -= 1,
+            Input::PeerDown { peer } => {
+                self.links.remove(&peer);
+            }
+            Input::Stalled(_) if self.is(Mutant::AcksUnstored) => {
+                return Input::Committed(self.given);
+            }
+            Input::Resumed if self.is(Mutant::StaysStalled) => return Input::Deadline,
             Input::Heard { peer, frame } => {
                 let frame = self.filter(frame, now, held);
                 return Input::Heard { peer, frame };
@@ -151,7 +172,22 @@ impl Bend {
 
     /// Changes what the machine wanted; `heard` is what it wanted it for.
     pub(crate) fn effects(&mut self, heard: Option<(PeerId, Bytes)>, effects: &mut Vec<Effect>) {
+        for effect in effects.iter() {
+            if let Effect::Persist { commit, .. } = effect {
+                self.given = *commit;
+            }
+        }
         match self.mutant {
+            Some(Mutant::PassesOnRepeats) => {
+                let repeat = heard.filter(|(_, frame)| is_broadcast(frame) && effects.is_empty());
+                if let Some((from, frame)) = repeat {
+                    let others = self.links.iter().filter(|peer| **peer != from);
+                    effects.extend(others.map(|peer| Effect::Send {
+                        peer: *peer,
+                        frame: frame.clone(),
+                    }));
+                }
+            }
             Some(Mutant::EchoesToSource) => {
                 if let Some((peer, frame)) = heard
                     && is_broadcast(&frame)
@@ -167,7 +203,7 @@ impl Bend {
                     |effect| !matches!(effect, Effect::Send { frame, .. } if is_question(frame)),
                 );
             }
-            Some(Mutant::ForgetsUnsent) if self.is_node && self.links == 0 => {
+            Some(Mutant::ForgetsUnsent) if self.is_node && self.links.is_empty() => {
                 for effect in effects {
                     let Effect::Persist { batch, .. } = effect else {
                         continue;

@@ -14,10 +14,11 @@ use loom_relay::store::Durability;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::cast::{Troupe, name};
+use crate::cast::{Order, Troupe, name};
 use crate::client::Request;
-use crate::judge::{Judge, graph_cells, is_record};
+use crate::judge::{Asking, Judge, graph_cells, is_record};
 use crate::mutant::Mutant;
+use crate::shape::{Form, Role, Shape};
 
 /// What came of a seed.
 #[derive(Debug)]
@@ -28,6 +29,9 @@ pub(crate) struct Report {
     pub(crate) acknowledged: u64,
     pub(crate) excused: u64,
     pub(crate) waived: u64,
+    pub(crate) unstored: u64,
+    pub(crate) foreign: u64,
+    pub(crate) form: Form,
     pub(crate) struck: BTreeMap<Fault, u32>,
     /// From when nothing was broken and no write in anybody's future until all agreed.
     pub(crate) agreed_after: Duration,
@@ -52,8 +56,9 @@ impl fmt::Display for Failure {
 }
 
 /// All agree within this time once nothing is broken and no write is in anybody's future: a dead
-/// link is noticed within 5 s, dialled again within 2 s, asked again within 5 s; twice over.
-const AGREE_WITHIN: Duration = Duration::from_secs(30);
+/// link is noticed within 5 s, dialled again within 2 s, asked again within 5 s, and what came that
+/// way is asked for by the next relay within 5 s more.
+const AGREE_WITHIN: Duration = Duration::from_secs(20);
 
 /// How often it is looked whether all agree.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -88,21 +93,10 @@ pub(crate) fn play(seed: u64, mutant: Option<Mutant>) -> Result<Report, Failure>
 impl Run {
     fn draw(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let relays = if rng.random_bool(0.3) { 2 } else { 1 };
-        let members = relays + rng.random_range(2..5);
-        let mut links = Vec::new();
-        for node in relays..members {
-            let relay = rng.random_range(0..relays);
-            links.push((node, relay));
-            if relays == 2 && rng.random_bool(0.2) {
-                links.push((node, 1 - relay));
-            }
-        }
-        if relays == 2 {
-            links.push((1, 0));
-        }
+        let shape = Shape::draw(&mut rng);
+        let (members, links) = (shape.members(), shape.links.clone());
         let troupe = Troupe {
-            relays,
+            shape,
             legacy_index: rng.random_bool(0.1),
             mutant,
             unsent: Default::default(),
@@ -111,6 +105,7 @@ impl Run {
         match mutant {
             Some(Mutant::AcksBeforeFsync) => world.acknowledge_early(),
             Some(Mutant::LyingDisk) => world.forget_every(10),
+            Some(Mutant::DropsRefused) => world.drop_refused(),
             _ => {}
         }
         if rng.random_bool(0.3) {
@@ -149,6 +144,9 @@ impl Run {
             acknowledged: judge.ledger.acknowledged,
             excused: judge.ledger.excused,
             waived: judge.ledger.waived,
+            unstored: judge.ledger.unstored,
+            foreign: judge.ledger.foreign,
+            form: self.world.cast().shape.form,
             struck: self.nemesis.struck().clone(),
             agreed_after,
         })
@@ -214,27 +212,36 @@ impl Run {
     }
 
     fn act(&mut self) {
-        let members = self.world.member_count();
-        let relays = self.world.cast().relays;
+        let shape = self.world.cast().shape.clone();
         if self.rng.random_bool(0.1) {
             // Several write one record in the same millisecond.
             let id = format!("r{}", self.rng.random_range(0..3));
-            for member in relays..members {
+            for member in shape.nodes() {
                 self.requests += 1;
                 let contest = Request::contest(&mut self.rng, self.requests, &id);
                 self.request(member, contest);
             }
             return;
         }
-        let member = self.rng.random_range(relays..members);
+        let member = shape.draw_writer(&mut self.rng);
+        if shape.role(member) == Role::Foreigner {
+            let wall_ms = self.world.clock(member).wall_ms(self.world.now());
+            let write = self.judge.ledger.draw_foreign(&mut self.rng, wall_ms);
+            self.order(member, Order::Write(write.clone()), Asking::Write(write));
+            return;
+        }
         self.requests += 1;
         let drawn = Request::draw(&mut self.rng, self.requests, &name(member));
         self.request(member, drawn);
     }
 
     fn request(&mut self, member: MemberId, (command, request): (Command, Request)) {
-        self.judge.ask(request);
-        if !self.world.command(member, command, &mut self.judge) {
+        self.order(member, Order::Client(command), Asking::Client(request));
+    }
+
+    fn order(&mut self, member: MemberId, order: Order, asking: Asking) {
+        self.judge.ask(asking);
+        if !self.world.command(member, order, &mut self.judge) {
             self.judge.not_asked();
         }
     }
@@ -289,12 +296,12 @@ impl Run {
                 mono: Mono(self.world.now()),
                 wall_ms: self.world.clock(member).wall_ms(self.world.now()),
             };
-            let relays = self.world.cast().relays;
+            let role = self.world.cast().shape.role(member);
             let machine = self.world.machine(member).ok_or("somebody does not run")?;
             if graph_cells(machine) != held {
                 return Err(format!("#{member} holds what it never said it took"));
             }
-            if member < relays {
+            if role != Role::Node {
                 continue;
             }
             for table in Table::ALL {

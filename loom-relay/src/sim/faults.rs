@@ -37,6 +37,8 @@ pub enum Fault {
     Torn,
     /// Disks take long.
     SlowDisk,
+    /// Nothing fits on a disk: what it is given is refused until there is room again.
+    FullDisk,
     /// A process dies and its disk is replaced.
     Wipe,
     /// A process is stopped where it stands, and goes on later.
@@ -51,7 +53,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Cut,
         Self::CutOneWay,
         Self::Isolate,
@@ -66,6 +68,7 @@ impl Fault {
         Self::PowerLoss,
         Self::Torn,
         Self::SlowDisk,
+        Self::FullDisk,
         Self::Wipe,
         Self::Pause,
         Self::ClockOffset,

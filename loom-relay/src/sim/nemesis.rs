@@ -28,6 +28,7 @@ enum Ending {
     Mend(Vec<(LinkId, Side)>),
     Start(MemberId),
     Resume(MemberId),
+    MakeRoom(MemberId),
 }
 
 /// Tokens from here on are the nemesis'; others must not use them.
@@ -148,6 +149,7 @@ impl Nemesis {
                 }
                 Ending::Start(member) => world.start(member, watch),
                 Ending::Resume(member) => world.resume(member, watch),
+                Ending::MakeRoom(member) => world.members[member].disk.full = false,
             }
         }
         true
@@ -191,6 +193,11 @@ impl Nemesis {
                 let down = self.between(20, 6_000);
                 self.end_with(Ending::Start(member), down, world);
             }
+            Fault::FullDisk => {
+                world.members[member].disk.full = true;
+                let full = self.between(50, 12_000);
+                self.end_with(Ending::MakeRoom(member), full, world);
+            }
             Fault::Pause => {
                 world.pause(member);
                 let still = self.between(50, 9_000);
@@ -218,8 +225,8 @@ impl Nemesis {
         self.next += 1;
     }
 
-    /// Ends every fault and makes no more: links and disks are quick, everybody runs, and clocks
-    /// are right, unless `clocks` may stay wrong.
+    /// Ends every fault and makes no more: links and disks are quick, there is room, everybody
+    /// runs, and clocks are right, unless `clocks` may stay wrong.
     pub fn heal<C: Cast>(
         &mut self,
         clocks: bool,
@@ -233,6 +240,7 @@ impl Nemesis {
         world.mend_links(watch);
         for member in 0..world.member_count() {
             world.members[member].disk.speed = Speed::default();
+            world.members[member].disk.full = false;
             if clocks {
                 world.clock_mut(member).mend();
             }

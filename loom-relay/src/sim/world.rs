@@ -301,6 +301,13 @@ impl<C: Cast> World<C> {
         }
     }
 
+    /// The planted fault: what a full disk refused is gone when there is room again.
+    pub fn drop_refused(&mut self) {
+        for member in &mut self.members {
+            member.disk.drops_refused = true;
+        }
+    }
+
     fn schedule(&mut self, at: Time, event: Event) {
         self.scheduled += 1;
         self.agenda
@@ -407,11 +414,7 @@ impl<C: Cast> World<C> {
             life.synced = true;
             return;
         }
-        let stored = it.disk.finish();
-        self.sync_disk(member);
-        if let Some(commit) = stored {
-            self.feed(member, Input::Committed(commit), watch);
-        }
+        self.end_commit(member, watch);
     }
 
     fn on_deadline(

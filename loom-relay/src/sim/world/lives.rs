@@ -1,5 +1,6 @@
-//! Processes: started, stopped, killed, wiped.
+//! Processes: started, stopped, killed, wiped, told what is stored.
 
+use super::super::disk::Synced;
 use super::super::link::{End, Item, Side};
 use super::super::{Cast, MemberId, Watch};
 use super::{Event, Life, World};
@@ -92,13 +93,36 @@ impl<C: Cast> World<C> {
         life.paused = false;
         life.alarm = None;
         let synced = std::mem::take(&mut life.synced);
-        let commit = if synced { it.disk.finish() } else { None };
         self.hear_afresh(member);
         self.look_after_member(member);
+        if synced {
+            self.end_commit(member, watch);
+        }
         self.sync_disk(member);
-        match commit {
-            Some(commit) => self.feed(member, Input::Committed(commit), watch),
-            None => self.set_alarm(member),
+        self.set_alarm(member);
+    }
+
+    /// A member's disk is done with a commit, and its process hears of it.
+    pub(super) fn end_commit(&mut self, member: MemberId, watch: &mut impl Watch<C::Machine>) {
+        match self.members[member].disk.finish() {
+            Synced::Refused { again, news } => {
+                if let Some(life) = self.members[member].life.as_ref().map(|life| life.nth) {
+                    self.schedule(self.now + again, Event::Synced { member, life });
+                }
+                if news {
+                    let why = "its disk is full".into();
+                    self.feed(member, Input::Stalled(why), watch);
+                }
+            }
+            Synced::Kept { commit, resumed } => {
+                self.sync_disk(member);
+                if resumed {
+                    self.feed(member, Input::Resumed, watch);
+                }
+                if let Some(commit) = commit {
+                    self.feed(member, Input::Committed(commit), watch);
+                }
+            }
         }
     }
 
