@@ -22,6 +22,6 @@ mod serve;
 pub mod stats;
 
 pub use config::{InvalidConfig, NodeArgs, NodeConfig};
-pub use plant::Plant;
+pub use plant::{LATE_BY, Plant};
 pub use run::{RunError, run, run_config};
 pub use serve::{ServeError, serve, serve_from};

@@ -3,11 +3,13 @@
 //!
 //! [`Saboteur`] is what a planted fault remembers; `replica/planted.rs` is where most of them strike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::ValueEnum;
+use loom_relay::clock::Mono;
 use loom_relay::model::{Field, PeerId};
 
 use crate::index::Row;
@@ -41,9 +43,14 @@ pub enum Plant {
     IgnoreDeferred,
     /// Holds back what other nodes send until one of its own clients writes.
     StuckUntilNudged,
+    /// Hears what other nodes send only [`LATE_BY`] after it came.
+    DeliverLate,
     /// Breaks down at the tenth write.
     Crash,
 }
+
+/// How long [`Plant::DeliverLate`] sits on what came.
+pub const LATE_BY: Duration = Duration::from_secs(6);
 
 /// A planted fault and what it remembers.
 #[derive(Debug)]
@@ -55,10 +62,21 @@ pub(crate) struct Saboteur {
     pub(crate) ignored: BTreeSet<Field>,
     /// Frames that are held back, oldest first.
     pub(crate) held_back: Vec<(PeerId, Bytes)>,
+    /// Frames that are heard later, oldest first.
+    late: VecDeque<Late>,
     /// What some records were before, and whether the next read still shows the truth.
     before: BTreeMap<(Table, String), (Arc<Row>, bool)>,
     /// Records that a peer has deleted.
     pub(crate) deleted: Vec<Arc<Row>>,
+}
+
+/// A frame that is heard late.
+#[derive(Debug)]
+struct Late {
+    due: Mono,
+    peer: PeerId,
+    frame: Bytes,
+    fields: BTreeSet<Field>,
 }
 
 impl Saboteur {
@@ -68,6 +86,7 @@ impl Saboteur {
             chances: 0,
             ignored: BTreeSet::new(),
             held_back: Vec::new(),
+            late: VecDeque::new(),
             before: BTreeMap::new(),
             deleted: Vec::new(),
         }
@@ -89,6 +108,33 @@ impl Saboteur {
         };
         self.chances += 1;
         self.chances.is_multiple_of(nth)
+    }
+
+    /// A frame that brings these fields is not heard now.
+    pub(crate) fn delay(&mut self, peer: PeerId, frame: Bytes, fields: BTreeSet<Field>, now: Mono) {
+        self.late.push_back(Late {
+            due: now.after(LATE_BY),
+            peer,
+            frame,
+            fields,
+        });
+    }
+
+    /// When the next of them is heard.
+    pub(crate) fn due(&self) -> Option<Mono> {
+        self.late.front().map(|late| late.due)
+    }
+
+    /// A frame whose time has come. Its fields may come by any way from now on.
+    pub(crate) fn take_due(&mut self, now: Mono) -> Option<(PeerId, Bytes)> {
+        self.due().filter(|due| *due <= now)?;
+        let late = self.late.pop_front()?;
+        for field in &late.fields {
+            if !self.late.iter().any(|later| later.fields.contains(field)) {
+                self.ignored.remove(field);
+            }
+        }
+        Some((late.peer, late.frame))
     }
 
     /// A record was changed, by a client or by a peer.

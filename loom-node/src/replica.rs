@@ -289,13 +289,15 @@ impl Machine for Replica {
         self.absorb(now, news, effects);
         self.stamp_waiting(now, effects);
         self.resurrect(now, effects);
+        self.deliver_late(now, effects);
         if !self.unheld.is_empty() {
             self.note_held();
         }
     }
 
     fn deadline(&self) -> Option<Mono> {
-        self.mesh.deadline()
+        let late = self.saboteur.as_ref().and_then(Saboteur::due);
+        [self.mesh.deadline(), late].into_iter().flatten().min()
     }
 }
 

@@ -40,6 +40,7 @@ impl Replica {
             Plant::DropRemote,
             Plant::IgnoreDeferred,
             Plant::StuckUntilNudged,
+            Plant::DeliverLate,
         ];
         let Some(plant) = censors.into_iter().find(|plant| self.is_planted(*plant)) else {
             return Some(frame);
@@ -62,6 +63,11 @@ impl Replica {
                         Plant::IgnoreDeferred => records.iter().any(early),
                         Plant::StuckUntilNudged => {
                             saboteur.held_back.push((peer, frame.clone()));
+                            true
+                        }
+                        Plant::DeliverLate => {
+                            let fields = records.iter().map(|write| write.field.clone());
+                            saboteur.delay(peer, frame.clone(), fields.collect(), now.mono);
                             true
                         }
                         _ => saboteur.strikes(plant),
@@ -104,6 +110,18 @@ impl Replica {
         }
         saboteur.ignored.clear();
         for (peer, frame) in std::mem::take(&mut saboteur.held_back) {
+            let news = effects.len();
+            let heard = Input::Heard { peer, frame };
+            self.mesh.handle(heard, now, effects);
+            self.absorb(now, news, effects);
+        }
+    }
+
+    /// What was to be heard late is, if it is time.
+    pub(super) fn deliver_late(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        while let Some(saboteur) = &mut self.saboteur
+            && let Some((peer, frame)) = saboteur.take_due(now.mono)
+        {
             let news = effects.len();
             let heard = Input::Heard { peer, frame };
             self.mesh.handle(heard, now, effects);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
@@ -19,14 +19,6 @@ use crate::scenario::runner::{Play, play};
 use crate::scenario::settle::Patience;
 use crate::scenario::story::Silence;
 use crate::snapshot::Verdict;
-
-/// Of a run that is to fail: what a bug keeps from arriving is not waited for as long as what may
-/// only be late. Reconciliation looks every few seconds; a bug that it mends is not one to be found.
-const WITH_A_BUG: Patience = Patience {
-    within: Duration::from_secs(20),
-    stuck_after: Duration::from_secs(4),
-    lost_after: Duration::from_secs(1),
-};
 
 /// Where clusters are made, and what ends them early.
 #[derive(Clone, Copy, Debug)]
@@ -98,11 +90,8 @@ impl Bench<'_> {
             folder: &folder,
             story: Arc::new(Silence),
             cancel: self.cancel.clone(),
-            converge_within: LIMIT_DEFAULT,
-            patience: match bug {
-                Some(_) => WITH_A_BUG,
-                None => Patience::default(),
-            },
+            converge_within: bug.map_or(LIMIT_DEFAULT, |case| case.converge_within),
+            patience: bug.map_or_else(Patience::default, |case| case.patience),
         })
         .await;
         let ended = rig.backend.shutdown().await;

@@ -1,8 +1,12 @@
 //! Which planted bug is caught by which checker, in which script.
 
-use loom_node::Plant;
+use std::time::Duration;
 
+use loom_node::{LATE_BY, Plant};
+
+use crate::check::convergence::LIMIT_DEFAULT;
 use crate::scenario::Scenario;
+use crate::scenario::settle::Patience;
 use crate::snapshot::Verdict;
 
 /// One bug and who must find it.
@@ -18,7 +22,28 @@ pub struct Case {
     pub checkers: &'static [&'static str],
     /// What they must come to.
     pub verdict: Verdict,
+    /// What each must say in a reason, where it tells several ways of being wrong apart.
+    pub saying: Option<&'static str>,
+    /// How soon the nodes must agree.
+    pub converge_within: Duration,
+    /// How long that is waited for.
+    pub patience: Patience,
 }
+
+/// Of a run that is to fail: what a bug keeps from arriving is not waited for as long as what may
+/// only be late. Reconciliation looks every few seconds; a bug that it mends is not one to be found.
+const WITH_A_BUG: Patience = Patience {
+    within: Duration::from_secs(20),
+    stuck_after: Duration::from_secs(4),
+    lost_after: Duration::from_secs(1),
+};
+
+/// Of a run in which something comes late, and comes: nothing moves meanwhile.
+const UNTIL_IT_COMES: Patience = Patience {
+    within: Duration::from_secs(60),
+    stuck_after: LATE_BY.saturating_mul(3),
+    ..WITH_A_BUG
+};
 
 /// A script that passes on a cluster without bugs, unless it is a mistake itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,6 +73,9 @@ const fn caught(
         script,
         checkers,
         verdict: Verdict::Fail,
+        saying: None,
+        converge_within: LIMIT_DEFAULT,
+        patience: WITH_A_BUG,
     }
 }
 
@@ -77,12 +105,26 @@ pub const CASES: &[Case] = &[
         script!("clock"),
         &["acked_lost"],
     ),
-    caught(
-        "stuck-until-nudged",
-        Plant::StuckUntilNudged,
-        script!("others"),
-        &["convergence"],
-    ),
+    Case {
+        saying: Some("stuck until nudged"),
+        ..caught(
+            "stuck-until-nudged",
+            Plant::StuckUntilNudged,
+            script!("others"),
+            &["convergence"],
+        )
+    },
+    Case {
+        saying: Some("late: slow"),
+        converge_within: Duration::from_secs(2),
+        patience: UNTIL_IT_COMES,
+        ..caught(
+            "deliver-late",
+            Plant::DeliverLate,
+            script!("others"),
+            &["convergence"],
+        )
+    },
     caught(
         "reverse-tie",
         Plant::ReverseTie,
@@ -116,11 +158,13 @@ pub const CASES: &[Case] = &[
     ),
     caught("crash", Plant::Crash, script!("writes"), &["crashes"]),
     Case {
-        name: "refuse-patches",
-        plant: Some(Plant::RefusePatches),
-        script: script!("patches"),
-        checkers: &["stats"],
         verdict: Verdict::Unknown,
+        ..caught(
+            "refuse-patches",
+            Plant::RefusePatches,
+            script!("patches"),
+            &["stats"],
+        )
     },
     Case {
         name: "idle-cut",
@@ -128,6 +172,9 @@ pub const CASES: &[Case] = &[
         script: script!("idle-cut"),
         checkers: &["gates"],
         verdict: Verdict::Unknown,
+        saying: None,
+        converge_within: LIMIT_DEFAULT,
+        patience: WITH_A_BUG,
     },
 ];
 
@@ -186,6 +233,17 @@ mod tests {
         let planted: BTreeSet<_> = CASES.iter().filter_map(|case| case.plant).collect();
         let all: BTreeSet<_> = Plant::value_variants().iter().copied().collect();
         assert_eq!(planted, all);
+    }
+
+    #[test]
+    fn what_is_delivered_late_is_too_late_and_waited_for() {
+        let late = |case: &&Case| case.plant == Some(Plant::DeliverLate);
+        let case = CASES.iter().find(late).expect("there is one");
+        assert!(
+            case.converge_within * 2 < LATE_BY,
+            "whatever else takes time"
+        );
+        assert!(LATE_BY * 2 < case.patience.stuck_after.min(case.patience.within));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::cases::Case;
+use crate::check::Finding;
 use crate::check::reasons::count;
 use crate::report::Report;
 use crate::report::table::millis;
@@ -41,7 +42,9 @@ pub struct Found {
     pub checker: &'static str,
     /// What it came to; `None` when it had nothing to look at.
     pub verdict: Option<Verdict>,
-    /// Its first reason, or what it looked at.
+    /// Whether that is what it must come to, for the reason it must give.
+    pub caught: bool,
+    /// That reason, else its first one, or what it looked at.
     pub said: String,
 }
 
@@ -86,15 +89,9 @@ impl Caught {
             let mut findings = report.findings.iter();
             findings.find(|finding| finding.checker == checker)
         };
-        let checkers: Vec<Found> = (case.checkers.iter())
-            .map(|checker| Found {
-                checker,
-                verdict: finding(*checker).and_then(|finding| finding.verdict),
-                said: finding(*checker).map_or_else(String::new, |finding| {
-                    let first = finding.reasons.first().unwrap_or(&finding.summary);
-                    first.lines().next().unwrap_or_default().to_owned()
-                }),
-            })
+        let checkers = case.checkers.iter();
+        let checkers: Vec<Found> = checkers
+            .map(|checker| Found::judge(case, checker, finding(*checker)))
             .collect();
         let others = report.findings.iter().filter(|finding| {
             let passed = finding
@@ -104,14 +101,36 @@ impl Caught {
         });
         Self {
             bug: case.name,
-            caught: checkers
-                .iter()
-                .all(|found| found.verdict == Some(case.verdict)),
+            caught: checkers.iter().all(|found| found.caught),
             checkers,
             expected: case.verdict,
             also: others.map(|finding| finding.checker).collect(),
             took_ms: took.as_secs_f64() * 1_000.0,
             folder: report.folder.clone(),
+        }
+    }
+}
+
+impl Found {
+    fn judge(case: Case, checker: &'static str, finding: Option<&Finding>) -> Self {
+        let Some(finding) = finding else {
+            return Self {
+                checker,
+                verdict: None,
+                caught: false,
+                said: String::new(),
+            };
+        };
+        let says = |reason: &&String| case.saying.is_none_or(|words| reason.contains(words));
+        let wanted = finding.reasons.iter().find(says);
+        let said = wanted.or(finding.reasons.first());
+        let said = said.unwrap_or(&finding.summary).lines().next();
+        Self {
+            checker,
+            verdict: finding.verdict,
+            caught: finding.verdict == Some(case.verdict)
+                && (case.saying.is_none() || wanted.is_some()),
+            said: said.unwrap_or_default().to_owned(),
         }
     }
 }
@@ -175,9 +194,8 @@ impl Caught {
     pub fn line(&self) -> String {
         let mut text = String::new();
         for (number, found) in self.checkers.iter().enumerate() {
-            let caught = found.verdict == Some(self.expected);
             let bug = if number == 0 { self.bug } else { "" };
-            let word = if caught { "caught" } else { "MISSED" };
+            let word = if found.caught { "caught" } else { "MISSED" };
             let _ = writeln!(
                 text,
                 "{word}  {bug:<18} {:<16} {}",
@@ -262,6 +280,23 @@ mod tests {
         let caught = judged(Verdict::Fail);
         assert!(caught.caught);
         assert_eq!(caught.checkers[0].said, "nodes/a is missing");
+    }
+
+    #[test]
+    fn a_bug_that_was_taken_for_another_kind_is_missed() {
+        let late = CASES.iter().find(|case| case.name == "deliver-late");
+        let late = *late.expect("one of the cases");
+        let judged = |reasons: &[&str]| {
+            let mut report = report(late.name, Verdict::Fail, reasons);
+            report.findings[0].checker = "convergence";
+            Caught::judge(late, &report, Duration::from_secs(1))
+        };
+        let stuck = "nodes/a on node-2 arrived only after another write: stuck until nudged";
+        let missed = judged(&["agreement took 6 s", stuck]);
+        assert!(!missed.caught && missed.line().starts_with("MISSED  deliver-late"));
+        let slow = "nodes/a on node-2 arrived by itself, but late: slow";
+        let caught = judged(&["agreement took 6 s", slow]);
+        assert!(caught.caught && caught.checkers[0].said == slow);
     }
 
     #[test]

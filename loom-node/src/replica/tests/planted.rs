@@ -3,7 +3,7 @@
 use loom_relay::model::Cell;
 
 use super::*;
-use crate::plant::Plant;
+use crate::plant::{LATE_BY, Plant};
 
 fn with(count: usize, plant: Plant) -> Cluster {
     Cluster::with(count, |config| config.plant = Some(plant))
@@ -169,6 +169,21 @@ fn stuck_until_nudged_hears_others_when_its_own_client_writes() {
     assert!(cluster.get(1, "a").is_none());
     cluster.put(1, Table::Nodes, node("b", 0));
     assert!(cluster.get(1, "a").is_some());
+}
+
+#[test]
+fn deliver_late_hears_others_by_itself_and_late() {
+    let mut cluster = with(2, Plant::DeliverLate);
+    cluster.put(0, Table::Nodes, node("a", 0));
+    let late_ms = LATE_BY.as_millis() as u64;
+    cluster.pass(late_ms - 1_000);
+    cluster.run([(Some(1), Input::Deadline)].into());
+    assert!(cluster.get(1, "a").is_none());
+    assert!(cluster.nodes[1].deadline() <= Some(cluster.now.mono.after(LATE_BY)));
+    cluster.pass(1_000);
+    cluster.run([(Some(1), Input::Deadline)].into());
+    assert!(cluster.get(1, "a").is_some());
+    assert!(cluster.agree());
 }
 
 #[test]
