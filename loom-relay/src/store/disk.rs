@@ -17,6 +17,7 @@
 //! The one door is [`DiskStore::open`].
 
 mod deferred;
+mod journals;
 mod open;
 
 use std::collections::BTreeMap;
@@ -32,13 +33,15 @@ use crate::graph::{Held, Root};
 use crate::machine::Batch;
 use crate::model::{Change, Stamp, Write};
 
-use self::open::{COMMITS, Opened, Prepare, ROOT, Unusable, WAITING, guarded, prepare};
+use self::journals::Journals;
+use self::open::{COMMITS, DATABASE, Opened, Prepare, ROOT, Unusable, WAITING, guarded, prepare};
 
 /// Keeps every field in a database of its own directory.
 pub struct DiskStore {
     directory: PathBuf,
     /// Closed after a failed write: the database takes nothing more then until it is opened afresh.
     opened: Option<Opened>,
+    journals: Journals,
     durability: Durability,
     /// Room that is left on the disk.
     spare_bytes: u64,
@@ -60,7 +63,15 @@ pub struct DiskStore {
      would not say so a second time; what was acknowledged before is on disk: check the disk, then \
      start again"
 )]
-struct Unsynced(fjall::Error);
+struct Unsynced(Box<dyn std::error::Error + Send + Sync>);
+
+/// The database has given up, and does not say why.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the database's own thread could not write ({0}), and the disk is not full: what was \
+     acknowledged before is on disk: check the disk, then start again"
+)]
+struct GaveUp(fjall::Error);
 
 impl DiskStore {
     /// Opens the store in `directory`, creating it if it is empty or missing.
@@ -80,7 +91,16 @@ impl DiskStore {
             Prepare::Unusable(cause) => refuse(cause),
             Prepare::Io(doing, cause) => StoreError::new(doing, cause),
         })?;
+        let journals = Journals::open(directory.join(DATABASE)).map_err(Unusable::Io);
+        let mut journals = journals.map_err(refuse)?;
+        // With less durability more may be in memory than on disk, and counts.
+        if durability == Durability::Sync {
+            let forgotten = journals.forget_what_is_cached().map_err(Unusable::Io);
+            forgotten.map_err(refuse)?;
+        }
         let opened = Opened::open(directory).map_err(refuse)?;
+        let followed = journals.follow().map_err(Unusable::Io);
+        followed.map_err(refuse)?;
         let (commits, root) = (opened.commits, opened.root);
         let io = |doing: &str| {
             let doing = format!("{doing} {}", directory.join(Tally::FILE).display());
@@ -114,6 +134,7 @@ impl DiskStore {
         Ok(Self {
             directory: directory.to_owned(),
             opened: Some(opened),
+            journals,
             durability,
             spare_bytes: space::SPARE_BYTES,
             was_full: false,
@@ -135,9 +156,7 @@ impl DiskStore {
 
     /// Raises the number of commits without which the store refuses to open, once they are on disk.
     fn promise(&mut self) -> Result<(), StoreError> {
-        let opened = self.opened()?;
-        let synced = opened.database.persist(PersistMode::SyncAll);
-        synced.map_err(|cause| self.unsynced(cause))?;
+        self.sync()?;
         let marker = Marker {
             commits_min: self.commits,
         };
@@ -189,6 +208,8 @@ impl DiskStore {
         if self.opened.is_some() {
             return Ok(());
         }
+        // A try before this one may have written too.
+        self.sync_journals()?;
         let opened = Opened::open(&self.directory).map_err(|cause| {
             let passing = matches!(cause, Unusable::Io(_));
             let error = self.failed("opening afresh", cause);
@@ -249,9 +270,13 @@ impl DiskStore {
     }
 
     /// A write failed. The database takes nothing more, and what it has of the batch is unknown; it
-    /// is opened afresh with the next try, which writes the whole batch again.
+    /// is opened afresh with the next try, which writes the whole batch again. That is right only if
+    /// what it reads then is on disk: what kind of error it was says nothing about that, an fsync does.
     fn unwritten(&mut self, cause: fjall::Error) -> StoreError {
         self.opened = None;
+        if let Err(dropped) = self.sync_journals() {
+            return dropped;
+        }
         self.was_full |= matches!(
             space::check(&self.directory, space::SPARE_BYTES),
             Ok(Err(_))
@@ -260,13 +285,21 @@ impl DiskStore {
             fjall::Error::Io(cause) => self.failed("writing to", cause).passing(),
             // Its own thread has failed: for lack of room, or for all that is known at an fsync.
             other if self.was_full => self.failed("writing to", other).passing(),
-            other => self.failed("writing to", other),
+            other => self.failed("writing to", GaveUp(other)),
         }
     }
 
-    /// An fsync failed.
-    fn unsynced(&self, cause: fjall::Error) -> StoreError {
-        self.failed("writing to", Unsynced(cause))
+    /// Returns once everything that was handed over is on disk.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let handed = self.opened()?.database.persist(PersistMode::Buffer);
+        // Where the database's own thread has failed, that may have been at an fsync.
+        handed.map_err(|cause| self.failed("writing to", Unsynced(cause.into())))?;
+        self.sync_journals()
+    }
+
+    fn sync_journals(&mut self) -> Result<(), StoreError> {
+        let synced = self.journals.sync();
+        synced.map_err(|cause| self.failed("writing to", Unsynced(cause.into())))
     }
 
     fn read(&self, entry: fjall::Guard) -> Result<(Slice, Slice), StoreError> {
@@ -335,9 +368,7 @@ impl Store for DiskStore {
         self.hand_over(batch, commits, root)
             .map_err(|cause| self.unwritten(cause))?;
         if self.durability == Durability::Sync {
-            // Nothing is left to write, so only the fsync itself can fail.
-            let synced = self.opened()?.database.persist(PersistMode::SyncAll);
-            synced.map_err(|cause| self.unsynced(cause))?;
+            self.sync()?;
         }
         let (handed, synced) = match self.durability {
             Durability::Sync => (commits, commits),
@@ -359,11 +390,9 @@ impl Store for DiskStore {
 
     fn release(&mut self) -> Result<(), StoreError> {
         if self.lease()?.is_some() {
-            let Opened { database, meta, .. } = self.opened()?;
-            let removed = meta.remove(LEASE);
+            let removed = self.opened()?.meta.remove(LEASE);
             removed.map_err(|cause| self.failed("writing to", cause))?;
-            let synced = database.persist(PersistMode::SyncAll);
-            synced.map_err(|cause| self.unsynced(cause))?;
+            self.sync()?;
         }
         Ok(())
     }

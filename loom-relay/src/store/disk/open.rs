@@ -219,7 +219,7 @@ pub(super) fn prepare(directory: &Path) -> Result<Option<Marker>, Prepare> {
     }
 }
 
-const DATABASE: &str = "db";
+pub(super) const DATABASE: &str = "db";
 /// The file without which `fjall` takes a directory for a new database.
 const DATABASE_VERSION: &str = "version";
 const TREES: &str = "keyspaces";
