@@ -4,25 +4,29 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::health::Reading;
-use crate::cluster::{Life, Member, MemberStatus};
+use crate::cluster::{Life, Link, Member, MemberStatus};
 use crate::probe::View;
 use crate::snapshot::{LagSeries, MemberRow};
 
 /// Points of a sparkline.
 const SPARK_POINTS: usize = 60;
 
-/// Since when each member has been at fault.
+/// Since when each member has been at the fault it is at: one that becomes another begins anew.
 #[derive(Debug, Default)]
-pub(super) struct Faults(BTreeMap<Member, Duration>);
+pub(super) struct Faults(BTreeMap<Member, (Life, Link, Duration)>);
 
 impl Faults {
     pub(super) fn note(&mut self, now: Duration, members: &[MemberStatus]) {
         for status in members {
             let down = matches!(status.life, Life::Suspended | Life::Stopped | Life::Dead);
-            if down || status.is_at_fault() {
-                self.0.entry(status.member).or_insert(now);
-            } else {
+            if !down && !status.is_at_fault() {
                 self.0.remove(&status.member);
+                continue;
+            }
+            let (life, link) = (status.life, status.link);
+            let fault = self.0.entry(status.member).or_insert((life, link, now));
+            if (fault.0, fault.1) != (life, link) {
+                *fault = (life, link, now);
             }
         }
     }
@@ -53,7 +57,7 @@ pub(super) fn rows(
         MemberRow {
             status: status.clone(),
             connected: reading.connected,
-            fault_since: (faults.0.get(&status.member)).map(|since| now.saturating_sub(*since)),
+            fault_since: (faults.0.get(&status.member)).map(|(.., since)| now.saturating_sub(*since)),
             lag: observer.and_then(|observer| observer.lag),
             lag_growing: observer.is_some_and(|observer| observer.behind > 0),
             behind: observer.map_or(0, |observer| observer.behind),
@@ -74,4 +78,30 @@ pub(super) fn lag(view: &View) -> Vec<LagSeries> {
         points: observer.trace.iter().copied().collect(),
     });
     series.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_becomes_another_begins_anew() {
+        let seconds = Duration::from_secs;
+        let member = Member::Node(1);
+        let mut status = MemberStatus::stopped(member, String::new());
+        let mut faults = Faults::default();
+        let mut since = |at: u64, status: &MemberStatus| {
+            faults.note(seconds(at), std::slice::from_ref(status));
+            faults.0.get(&member).map(|(.., since)| since.as_secs())
+        };
+        status.life = Life::Up;
+        assert_eq!(since(1, &status), None);
+        status.link.up.latency = Duration::from_millis(200);
+        assert_eq!(since(2, &status), Some(2));
+        assert_eq!(since(3, &status), Some(2));
+        status.link = Link::cut();
+        assert_eq!(since(50, &status), Some(50));
+        status.link = Link::default();
+        assert_eq!(since(60, &status), None);
+    }
 }
