@@ -22,6 +22,7 @@ mod serve;
 pub mod stats;
 
 pub use config::{InvalidConfig, NodeArgs, NodeConfig};
+pub use loom_relay::ServeError;
 pub use plant::{LATE_BY, Plant};
 pub use run::{RunError, run, run_config};
-pub use serve::{ServeError, serve, serve_from};
+pub use serve::{serve, serve_from};

@@ -4,12 +4,13 @@
 
 use std::net::SocketAddr;
 
+use loom_relay::ServeError;
 use loom_relay::driver::parent;
 use loom_relay::run::{RunError as ProcessError, asked_to_stop, start_logging};
 use tokio::net::TcpListener;
 
 use crate::config::{InvalidConfig, NodeArgs, NodeConfig};
-use crate::serve::{ServeError, serve};
+use crate::serve::serve;
 
 /// Why a node did not run, or stopped running.
 #[derive(Debug, thiserror::Error)]

@@ -2,47 +2,26 @@
 //!
 //! The doors are [`serve`], and [`serve_from`] for a store of one's own.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use loom_relay::driver::{self, Driver, DriverError, Hub};
+use loom_relay::driver::{self, Driver, Hub};
 use loom_relay::graph::Held;
+use loom_relay::serve::{ServeError, serve_until};
 use loom_relay::startup::{self, Opened, Startup};
 use loom_relay::store::{Reading, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinError;
 
 use crate::config::NodeConfig;
 use crate::feed::Follow;
 use crate::replica::{Command, Replica, ReplicaConfig};
 use crate::rest::{self, App, AppConfig};
 
-/// How long requests in flight may take once the node is to stop.
-const REQUESTS_END_WITHIN: Duration = Duration::from_secs(2);
-
 /// How long nothing may move on a connection: longer than the longest heartbeat that the change
 /// feed can be asked for.
 const IDLE_MAX: Duration = Duration::from_secs(660);
-
-/// Why a node could not serve, or stopped serving.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// What is stored cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// It ended on its own.
-    #[error(transparent)]
-    Driver(#[from] DriverError),
-    /// A task of this process broke.
-    #[error("the node broke: {0}")]
-    Broken(#[from] JoinError),
-    /// The listener is not usable.
-    #[error("cannot listen: {0}")]
-    Listen(#[from] io::Error),
-}
 
 /// Runs a node until `shutdown` resolves or somebody posts to `/shutdown`; then requests in flight
 /// are answered, everything is stored, and links are closed.
@@ -117,7 +96,7 @@ fn replica_config(config: &NodeConfig) -> ReplicaConfig {
 
 async fn serve_when(
     startup: Arc<Startup<Follow>>,
-    (hub, mut driver): (Hub<Command>, Driver),
+    (hub, driver): (Hub<Command>, Driver),
     listener: TcpListener,
     config: NodeConfig,
     shutdown: impl Future<Output = ()> + Send + 'static,
@@ -150,23 +129,17 @@ async fn serve_when(
         tracing::warn!(?plant, "this node is wrong on purpose");
     }
 
-    let failure = tokio::select! {
-        () = shutdown => None,
-        // The sender lives as long as this function.
-        _ = stopped.wait_for(|stop| *stop) => None,
-        error = driver.failed() => Some(error),
-        never = dialling => match never {},
+    let shutdown = async {
+        tokio::select! {
+            () = shutdown => {}
+            // The sender lives as long as this function.
+            _ = stopped.wait_for(|stop| *stop) => {}
+        }
     };
-    tracing::info!("stopping");
-    stop.send_replace(true);
-    // Requests under way may still ask the replica something, so they come first.
-    let abort = serving.abort_handle();
-    match tokio::time::timeout(REQUESTS_END_WITHIN, serving).await {
-        Ok(served) => served??,
-        Err(_) => abort.abort(),
-    }
-    driver.shutdown().await?;
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    let stop = || {
+        stop.send_replace(true);
+    };
+    serve_until(shutdown, dialling, driver, serving, stop).await
 }
 
 fn stopping(stop: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {

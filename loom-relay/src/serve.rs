@@ -1,7 +1,8 @@
 //! The relay as a server: websockets on `/gun`, its health and metrics beside them.
 //!
-//! The one door is [`serve`].
+//! The one door is [`serve`]; [`serve_until`] is how a node ends as well.
 
+mod ending;
 mod health;
 mod http;
 mod metrics;
@@ -13,28 +14,15 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::RelayConfig;
-use crate::driver::{self, Caller, DriverError};
+use crate::driver::{self, Caller};
 use crate::graph::Held;
 use crate::mesh::{Greeter, Mesh, MeshConfig};
 use crate::relay::Relay;
 use crate::startup::{self, Opened, Startup};
 use crate::store::{Durability, Reading, StoreError};
 
+pub use self::ending::{ServeError, serve_until};
 use self::http::App;
-
-/// Why a relay could not serve, or stopped serving.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It ended on its own.
-    #[error(transparent)]
-    Driver(#[from] DriverError),
-    /// A task of this process broke.
-    #[error("the relay broke: {0}")]
-    Broken(#[from] tokio::task::JoinError),
-    /// The listener is not usable.
-    #[error("cannot listen: {0}")]
-    Listen(#[from] std::io::Error),
-}
 
 /// Serves a relay until `shutdown` resolves, then closes every link and stores what is left.
 ///
@@ -97,7 +85,7 @@ async fn serve_when(
             Ok((relay, store))
         }
     };
-    let (hub, mut driver) = driver::spawn_ahead(config.driver, move || greeter.hello(), coming);
+    let (hub, driver) = driver::spawn_ahead(config.driver, move || greeter.hello(), coming);
     let dialling = Arc::clone(&startup).dial(hub.clone(), config.peers);
     let listener = hub.listen(listener, IDLE_MAX);
     let app = App {
@@ -113,25 +101,8 @@ async fn serve_when(
     let serving = tokio::spawn(serving.into_future());
     tracing::info!(%address, "relay listening");
 
-    let failure = tokio::select! {
-        () = shutdown => None,
-        error = driver.failed() => Some(error),
-        never = dialling => match never {},
-    };
-    tracing::info!("stopping");
-    stopping.cancel();
-    // Requests under way may still ask the machine something, so they come first; a caller that
-    // sends half a request and waits does not keep the process.
-    let abort = serving.abort_handle();
-    match tokio::time::timeout(REQUESTS_WAIT, serving).await {
-        Ok(served) => served??,
-        Err(_) => abort.abort(),
-    }
-    driver.shutdown().await?;
-    failure.map_or(Ok(()), |error| Err(error.into()))
+    serve_until(shutdown, dialling, driver, serving, || stopping.cancel()).await
 }
 
 /// Nobody needs longer than this to ask for a websocket, or for a page.
 const IDLE_MAX: Duration = Duration::from_secs(30);
-
-const REQUESTS_WAIT: Duration = Duration::from_secs(2);

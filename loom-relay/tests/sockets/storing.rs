@@ -6,9 +6,10 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use super::rig::{Ask, Rig, Saw, connect, quick, within};
 use futures_util::SinkExt;
-use loom_relay::driver::{DriverConfig, DriverError};
+use loom_relay::driver::{CommandError, DriverConfig, DriverError};
 use loom_relay::graph::Held;
 use loom_relay::machine::{Batch, Commit};
+use loom_relay::serve::{ServeError, serve_until};
 use loom_relay::store::{Durability, Store, StoreError};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio_tungstenite::tungstenite::Message;
@@ -285,4 +286,34 @@ async fn a_store_that_cannot_keep_up_stops_the_readers_and_loses_nothing() {
         }
     }
     drop(within(writing).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_server_that_broke_stores_what_it_was_asked_to_before_it_ends() {
+    let gate = Gate::closed(Durability::Sync);
+    let rig = rig(&gate, false);
+    let done = write(&rig).await;
+    gate.first_begun().await;
+    let serving = tokio::spawn(async { panic!("a bug in the server") });
+    let ending = serve_until(
+        std::future::ready(()),
+        std::future::pending(),
+        rig.driver,
+        serving,
+        || {},
+    );
+    let ending = tokio::spawn(ending);
+    // It has noticed by the time that nothing more can be asked.
+    within(async {
+        let ask = || rig.hub.try_command(Ask::Write(oneshot::channel().0));
+        while ask() != Err(CommandError::Stopped) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(!ending.is_finished(), "it waits for its store");
+    gate.set(|it| it.open = true);
+    let ended = within(ending).await.unwrap();
+    assert!(matches!(ended, Err(ServeError::Broken(_))), "{ended:?}");
+    assert!(within(done).await.is_ok());
 }
