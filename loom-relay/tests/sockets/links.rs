@@ -309,8 +309,11 @@ async fn a_frame_above_the_limit_is_reported_and_one_far_above_ends_the_link() {
 }
 
 #[tokio::test]
-async fn large_frames_up_to_the_default_limit_pass_both_ways() {
-    let mut rig = Rig::start(DriverConfig::default());
+async fn large_frames_up_to_the_limit_pass_both_ways() {
+    let mut rig = Rig::start(DriverConfig {
+        frame_bytes_max: 20 << 20,
+        ..DriverConfig::default()
+    });
     let mut client = connect(rig.serve().await).await;
     let peer = rig.next_up().await;
     // More than the library's own default for one frame, more than a whole send queue.
