@@ -186,7 +186,7 @@ impl Probe {
         let members: Vec<_> = targets.iter().map(|target| target.member).collect();
         let stop = CancellationToken::new();
         let (desk, desk_queue) = mpsc::channel(DESK_QUEUE_CAP);
-        let ledger = Ledger::new(members.clone(), options.limits);
+        let ledger = Ledger::new(members.clone(), options.limits).started_at(clock.wall_start());
         tokio::spawn(desk::run(ledger, clock, desk_queue));
         let desk = Desk(desk);
         let voice = canary::Voice::new();
@@ -419,10 +419,16 @@ impl Probe {
     }
 
     /// Which acked user write made before `before` at one of these members another of them has not
-    /// shown: the oldest, in words.
-    pub async fn owed_since(&self, before: Duration, members: &[Member]) -> Option<String> {
+    /// shown: the oldest, in words. Those that are `waiting` for their clocks owe only what is due.
+    pub async fn owed_since(
+        &self,
+        before: Duration,
+        members: &[Member],
+        waiting: &[Member],
+    ) -> Option<String> {
         let (reply, owed) = oneshot::channel();
-        let question = Command::OwedSince(before, members.to_vec(), reply);
+        let among = [members.to_vec(), waiting.to_vec()];
+        let question = Command::OwedSince(before, among, reply);
         self.shared.desk.tell(question).await;
         owed.await.unwrap_or_default()
     }

@@ -62,7 +62,7 @@ pub(super) enum Command {
     WhoHasNotShown(Goal, Vec<Member>, oneshot::Sender<Vec<Member>>),
     AwaitQuiet(Vec<Member>, oneshot::Sender<()>),
     WhyNotQuiet(Vec<Member>, oneshot::Sender<Option<NotQuiet>>),
-    OwedSince(Duration, Vec<Member>, oneshot::Sender<Option<String>>),
+    OwedSince(Duration, [Vec<Member>; 2], oneshot::Sender<Option<String>>),
     UnderWay(oneshot::Sender<u64>),
     Standing(WriteId, oneshot::Sender<Standing>),
     Mark(oneshot::Sender<Mark>),
@@ -178,8 +178,9 @@ impl Books {
             Command::WhyNotQuiet(observers, reply) => {
                 let _ = reply.send(NotQuiet::why(&self.ledger, &observers, now));
             }
-            Command::OwedSince(before, members, reply) => {
-                let _ = reply.send(self.ledger.owed_since(before, &members));
+            Command::OwedSince(before, [members, waiting], reply) => {
+                let owed = self.ledger.owed_since(before, &members, &waiting, now);
+                let _ = reply.send(owed);
             }
             Command::UnderWay(reply) => {
                 let _ = reply.send(self.ledger.user_in_flight() + self.ledger.open_len());

@@ -13,6 +13,7 @@
 
 mod absence;
 mod answers;
+mod due;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -95,6 +96,11 @@ pub struct Ledger {
     settled: BTreeMap<WriteId, Option<Duration>>,
     /// Showings booked so far.
     showings: u64,
+    /// Per node: what its clock showed when the probe's started, in milliseconds, if it has stamped
+    /// anything.
+    clocks: Vec<Option<f64>>,
+    /// What the wall clock showed then.
+    start_ms: f64,
 }
 
 #[derive(Debug)]
@@ -138,6 +144,8 @@ impl Ledger {
             haunted: VecDeque::new(),
             settled: BTreeMap::new(),
             showings: 0,
+            clocks: vec![None; count],
+            start_ms: 0.0,
         }
     }
 
@@ -205,6 +213,9 @@ impl Ledger {
         track.trim();
         if class == Class::User {
             self.user_in_flight -= 1;
+        }
+        if class == Class::User {
+            self.learn_clock(origin, stamp, intended);
         }
         self.tally(class).acked += 1;
         self.open.insert((intended, id));
@@ -341,30 +352,10 @@ impl Ledger {
                     origin: entry.intent.origin,
                     class: entry.intent.class,
                     intended: *intended,
+                    stamp: (entry.intent.stamp).expect("what is open was acknowledged with one"),
                     missing: self.missing(entry),
                 }
             })
-    }
-
-    /// The oldest acked user write intended before `before` at one of `members` that another of
-    /// them has not shown, in words.
-    pub fn owed_since(&self, before: Duration, members: &[Member]) -> Option<String> {
-        let bits = (self.observers.iter().enumerate())
-            .filter(|(_, observer)| members.contains(observer))
-            .fold(0_u64, |bits, (index, _)| bits | 1 << index);
-        let mut old = self.open.range(..(before, WriteId(0)));
-        old.find_map(|(_, id)| {
-            let Entry { intent, seen, .. } = &self.writes[id];
-            let owed = bits & !seen;
-            if intent.class != Class::User || owed == 0 || !members.contains(&intent.origin) {
-                return None;
-            }
-            let who = self.observers[owed.trailing_zeros() as usize];
-            Some(format!(
-                "{who} has not shown {} of {}",
-                intent.key, intent.origin
-            ))
-        })
     }
 
     /// Counts of one class of writes.

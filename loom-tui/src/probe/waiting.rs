@@ -69,6 +69,8 @@ pub struct NotQuiet {
     pub oldest: Option<Duration>,
     /// How many each observer has not shown.
     pub behind: BTreeMap<Member, u64>,
+    /// How many of those are not stamped in the observer's future.
+    pub due: BTreeMap<Member, u64>,
     /// Some of their keys, oldest first.
     pub examples: Vec<Key>,
 }
@@ -91,6 +93,9 @@ impl NotQuiet {
                 continue;
             }
             for member in unseen.missing {
+                if !ledger.is_early(unseen.stamp, member, now) {
+                    *why.due.entry(member).or_default() += 1;
+                }
                 *why.behind.entry(member).or_default() += 1;
             }
             why.unseen += 1;

@@ -2,7 +2,8 @@
 //!
 //! Every mending fault starts a stopwatch. It stops when the nodes that are up and not cut off hold
 //! the same: equal digests, or, while writes go on, every write made before shown by all, and digests
-//! that move and differ by no more records than are under way. A fault that breaks something
+//! that move and differ by no more records than are under way; or, while somebody waits for its clock,
+//! every write made before that is due shown by all. A fault that breaks something
 //! meanwhile interrupts it, and one that still keeps the mended member apart leaves nothing to be
 //! measured: it would be that fault.
 
@@ -199,11 +200,12 @@ async fn look(
     if seen.are_equal() {
         return Ok(());
     }
-    if let Some(owed) = probe.owed_since(before, &whole).await {
+    let waiting = seen.waiting();
+    if let Some(owed) = probe.owed_since(before, &whole, &waiting).await {
         return Err(owed);
     }
-    if shared {
-        // What else differs may be others'.
+    if shared || !waiting.is_empty() {
+        // What else differs may be others', or not due yet.
         return Ok(());
     }
     let moved = last.as_ref().is_some_and(|last| *last != seen);

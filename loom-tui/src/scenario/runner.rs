@@ -124,7 +124,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         None => settle::await_quiet(probe, play.shared, patience, judged_late).await,
         Some(_) => Settled::default(),
     };
-    let is_quiet = settled.not_quiet.is_none();
+    let is_quiet = settled.not_quiet.is_none() || settled.deferred;
     let mut recoveries = host.recoveries.finish(is_quiet).await;
     drop(host);
     let mut before_poke = None;
@@ -132,11 +132,6 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         let why = "what is stamped ahead of a node's clock waits until it is due";
         play.story.note(why);
         settled.not_quiet = None;
-        for recovery in &mut recoveries {
-            if let Recovered::Not(_) = recovery.ended {
-                recovery.ended = Recovered::NotMeasured(why.to_owned());
-            }
-        }
         recoveries.push(Recovery {
             after: "the script's end".to_owned(),
             at_ms: mended_at.as_secs_f64() * 1_000.0,

@@ -17,7 +17,7 @@ use crate::client::{Digest, EdgeFilter, NewVertex, Outcome, VertexFilter, WriteO
 use crate::cluster::{ClusterBackend, Life, Member, MemberStatus, RigError};
 use crate::history::recorder::Asked;
 use crate::history::{Action, Recorder};
-use crate::probe::{Mark, Probe, Unseen};
+use crate::probe::{Mark, NotQuiet, Probe, Unseen};
 
 /// How long a mended cluster is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +53,21 @@ const READS_MAX: usize = 5;
 pub struct Digests(BTreeMap<Member, Digest>);
 
 impl Digests {
-    /// Whether somebody waits for its clock before it applies a write.
-    fn wait_for_clocks(&self) -> bool {
-        self.0.values().any(|digest| digest.deferred > 0)
+    /// Who waits for its clock before it applies a write.
+    pub fn waiting(&self) -> Vec<Member> {
+        let waiting = self.0.iter().filter(|(_, digest)| digest.deferred > 0);
+        waiting.map(|(member, _)| *member).collect()
+    }
+
+    /// Whether nothing is missing but what waits for a clock.
+    fn only_wait_for_clocks(&self, busy: Option<&NotQuiet>) -> bool {
+        let waiting = self.waiting();
+        let early = |busy: &NotQuiet| {
+            let mut behind = busy.behind.keys();
+            let waits = |who| waiting.contains(who) && !busy.due.contains_key(who);
+            busy.in_flight == 0 && behind.all(waits)
+        };
+        !waiting.is_empty() && busy.is_none_or(early)
     }
 
     /// Whether all hold the same and hold nothing back.
@@ -247,7 +259,8 @@ pub async fn await_quiet(
             _ => patience.stuck_after,
         };
         if moved.elapsed() >= still || begun.elapsed() >= patience.within {
-            let deferred = seen.as_ref().is_ok_and(Digests::wait_for_clocks);
+            let deferred =
+                (seen.as_ref()).is_ok_and(|seen| seen.only_wait_for_clocks(busy.as_ref()));
             let mut why: Vec<String> = busy.iter().map(ToString::to_string).collect();
             match seen {
                 Ok(digests) if !equal => why.push(digests.difference()),

@@ -29,6 +29,26 @@ fn acknowledged_and_not_kept_fails_the_run() {
 }
 
 #[test]
+fn what_is_stuck_is_nudged_although_something_else_waits_for_a_clock() {
+    let bench = Bench::new();
+    // Due in an hour on the other nodes, which say that they hold it back.
+    let script = bench.script(
+        "bump_clock(3, \"1h\");
+         node(3).create(\"event\", #{});
+         reset_clock(3);
+         let id = node(1).create(\"event\", #{});
+         node(3).await_visible(id, \"10s\");\n",
+    );
+    let ran = bench.run(&["run", script, "--plant", "stuck-until-nudged"]);
+    assert_eq!(ran.code, Some(1), "{}\n{}", ran.stdout, ran.stderr);
+    let stuck = ran
+        .stdout
+        .lines()
+        .any(|line| line.contains("-n2 on node-1") && line.ends_with("stuck until nudged"));
+    assert!(stuck, "{}", ran.stdout);
+}
+
+#[test]
 fn the_selftest_says_which_checker_found_which_bug() {
     let bench = Bench::new();
     let bugs = [

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Class, WriteId};
-use crate::client::Key;
+use crate::client::{Key, Stamp};
 use crate::cluster::Member;
 
 /// An observer showed a write for the first time.
@@ -91,6 +91,8 @@ pub struct Unseen {
     pub class: Class,
     /// When it was to be sent.
     pub intended: Duration,
+    /// What it was stamped.
+    pub stamp: Stamp,
     /// Who has not shown it.
     pub missing: Vec<Member>,
 }

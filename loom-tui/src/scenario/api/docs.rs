@@ -108,8 +108,9 @@ A write that got no answer is unknown, not failed: it may be there or not. A che
 nothing to look at (`-`: no client read what it wrote) takes no part in the verdict.
 
 **How the end is judged.** Quiet is observed, not slept for: nothing under way, every acknowledged
-write shown by every node, equal digests. When something is missing and nothing has moved for 12 s,
-or after 60 s, every node is *poked* with one write, and each copy of an acknowledged write is
+write shown by every node, equal digests. When something is missing and nothing has moved for 12 s
+(2 s where digests are equal: what all have lost), or after 60 s, every node is *poked* with one
+write, unless all that is missing waits for a node's clock. Each copy of an acknowledged write is
 *converged* (it arrived by itself, in time), *slow* (by itself, but later than `--converge-within`),
 *stuck until nudged* (only after the poke), *lost* (never), or *deferred*: stamped in its node's
 future, held back by GUN's rule, with a due time. Slow, stuck and lost fail the run; deferred does
