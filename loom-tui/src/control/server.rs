@@ -313,7 +313,11 @@ impl Owned {
     async fn heal(&self, backend: &dyn ClusterBackend) -> Result<(), RigError> {
         let members = self.members().as_mut().map(std::mem::take);
         let mut worst = Ok(());
-        for member in members.unwrap_or_default() {
+        // Of a member that is not there nothing was made, only asked for.
+        let there: BTreeSet<Member> = (backend.members().await.iter())
+            .map(|status| status.member)
+            .collect();
+        for member in members.unwrap_or_default().intersection(&there).copied() {
             let resumed = backend.resume(member).await;
             let cleared = match member {
                 Member::Node(_) => {

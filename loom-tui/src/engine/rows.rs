@@ -57,7 +57,8 @@ pub(super) fn rows(
         MemberRow {
             status: status.clone(),
             connected: reading.connected,
-            fault_since: (faults.0.get(&status.member)).map(|(.., since)| now.saturating_sub(*since)),
+            fault_since: (faults.0.get(&status.member))
+                .map(|(.., since)| now.saturating_sub(*since)),
             lag: observer.and_then(|observer| observer.lag),
             lag_growing: observer.is_some_and(|observer| observer.behind > 0),
             behind: observer.map_or(0, |observer| observer.behind),
