@@ -363,6 +363,9 @@ pub struct BulkReport {
     pub replaced: u64,
     /// Lines that were refused.
     pub failed: u64,
+    /// Lines of which it is not known whether they will last.
+    #[serde(default)]
+    pub unknown: u64,
     /// Why; the first thousand.
     #[serde(default)]
     pub errors: Vec<BulkRefusal>,
