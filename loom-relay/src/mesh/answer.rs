@@ -9,8 +9,7 @@ use crate::wire::loom::{self, Hint, LoomTalk, Standing};
 use crate::wire::{Id, encode};
 
 use super::Mesh;
-use super::parcel::{cursor, gather};
-use super::reconcile::named;
+use super::parcel::{cursor, gather, named};
 use super::sync::{CHUNK_BYTES, SyncPhase, pass};
 use super::turn::Turn;
 

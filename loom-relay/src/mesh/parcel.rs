@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use crate::graph::Item;
+use crate::graph::{Brief, Graph, Item};
 use crate::model::{Field, PeerId, Soul};
 use crate::wire::{Id, encode};
 
 use super::link::{PARCELS_MAX, Parcel};
 use super::seen::Origin;
+use super::sync::CHUNK_BYTES;
 use super::turn::Turn;
 use super::{Mesh, Timer};
 
@@ -185,4 +186,25 @@ impl Mesh {
             self.timers.insert((next, peer, Timer::Parcel));
         }
     }
+}
+/// The items of one message among those named, and how many names that settles.
+pub(super) fn named<'a, 'b>(
+    graph: &'a Graph,
+    names: impl Iterator<Item = &'b Brief>,
+) -> (Vec<Item<'a>>, usize) {
+    let mut size = Size::default();
+    let (mut items, mut settled) = (Vec::new(), 0);
+    for name in names {
+        let entry = graph.chronicle().find(*name);
+        // One that is not listed any more has been overwritten by something newer.
+        if let Some(item) = entry.and_then(|entry| graph.item(entry)) {
+            size.add(&item);
+            if size.bytes() > CHUNK_BYTES && !items.is_empty() {
+                break;
+            }
+            items.push(item);
+        }
+        settled += 1;
+    }
+    (items, settled)
 }
