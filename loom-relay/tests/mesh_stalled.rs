@@ -99,3 +99,37 @@ fn a_relay_whose_disk_is_full_refuses_all_it_is_offered() {
         net.input(0, Input::Resumed);
     }
 }
+
+#[test]
+fn a_put_that_was_refused_for_lack_of_room_is_taken_in_when_it_is_sent_again() {
+    let mut net = Net::new([relay()]);
+    let (writer, other) = (net.client(0), net.client(0));
+    let put = json!({"#": "p1", "put": {"s": {"_": {"#": "s", ">": {"a": 1}}, "a": 1}}});
+    let send = |net: &mut Net| {
+        net.say(writer, put.to_string());
+        let answer = net::messages(net, writer).pop();
+        let told = net
+            .heard(other)
+            .iter()
+            .filter(|it| it.contains("p1"))
+            .count();
+        (answer.map(|it| (it["@"].clone(), it["err"].clone())), told)
+    };
+    net.heard(writer);
+    net.heard(other);
+    net.input(0, Input::Stalled("disk full".into()));
+    let (answer, told) = send(&mut net);
+    let (id, err) = answer.unwrap();
+    assert_eq!(id, "p1");
+    assert!(err.as_str().unwrap().contains("again later"), "{err}");
+    assert_eq!(told, 1, "another may be able to keep it");
+    let (answer, told) = send(&mut net);
+    assert!(answer.unwrap().1.is_string(), "there is no room yet");
+    assert_eq!(told, 0, "it was told once");
+    net.input(0, Input::Resumed);
+    let (answer, told) = send(&mut net);
+    assert!(!answer.unwrap().1.is_string());
+    assert_eq!(told, 0, "it was told once");
+    assert_eq!(net.members[0].mesh.graph().len(), 1);
+    assert_eq!(send(&mut net), (None, 0), "a duplicate as any other");
+}

@@ -55,9 +55,6 @@ struct Seen {
     told: BTreeMap<(PeerId, String), Mono>,
     /// It has been told that nothing can be stored.
     stalled: bool,
-    /// Puts it heard meanwhile: whatever way they come again, they are repeats. What they bring
-    /// comes when roots are compared.
-    unstored: BTreeSet<String>,
     /// It has just been told that something is stored.
     committed: bool,
 }
@@ -164,15 +161,8 @@ impl Judge {
         };
         let seen = &mut self.members[member];
         if let Some(id) = message.id.map(|id| id.key().to_string()) {
-            let is_repeat = seen.unstored.contains(&id);
-            if seen.stalled {
-                seen.unstored.insert(id.clone());
-            }
             if message.answers.is_none() {
                 seen.told.insert((peer, id), now.mono);
-            }
-            if is_repeat {
-                return Ok(());
             }
         }
         if seen.stalled {

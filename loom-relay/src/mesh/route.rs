@@ -16,14 +16,20 @@ use super::{BEATEN_MAX, Mesh, send};
 
 impl Mesh {
     /// Takes one message.
-    pub(super) fn hear(&mut self, from: PeerId, message: Message, turn: &mut Turn<'_>) {
+    pub(super) fn hear(&mut self, from: PeerId, mut message: Message, turn: &mut Turn<'_>) {
         self.counters.messages_in += 1;
         if let Some(id) = &message.id {
+            let unstored = self.seen.get(id.key()).is_some_and(|it| it.unstored);
             if self.seen.touch(id.key(), turn.now.mono) {
-                self.counters.duplicates += 1;
-                return;
+                if !unstored || message.answers.is_some() {
+                    self.counters.duplicates += 1;
+                    return;
+                }
+                // Others have had it.
+                message.here_only = true;
+            } else {
+                self.remember(id, Origin::Peer(from), turn);
             }
-            self.remember(id, Origin::Peer(from), turn);
         }
         let Message {
             id,
@@ -106,6 +112,7 @@ impl Mesh {
         if let Some(why) = &self.stalled {
             let reason = format!("not stored, send it again later: {why}");
             self.counters.fields_unstored += vetting.passed.len() as u64;
+            self.seen.mark_unstored(put.id.key(), true);
             self.note_missed(from, turn.now.mono);
             // Others may be able to keep it.
             if !put.here_only && !vetting.reduced {
@@ -121,6 +128,7 @@ impl Mesh {
             self.send_refusal(from, &put.id, reason, turn);
             return;
         }
+        self.seen.mark_unstored(put.id.key(), false);
         turn.passed_on = !put.here_only && !vetting.reduced;
         if turn.passed_on {
             self.flood(from, &put.frame, |_| true, turn);

@@ -26,6 +26,9 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
     /// It was a get, and the asker has had an answer: another "nothing here" is no news.
     pub(super) answered: bool,
+    /// It was a put that there was no room for: if it comes again it is taken in, and not passed on
+    /// a second time.
+    pub(super) unstored: bool,
     touched: Mono,
 }
 
@@ -63,6 +66,7 @@ impl Seen {
         let entry = Entry {
             origin,
             answered: false,
+            unstored: false,
             touched: now,
         };
         if self.entries.insert(key.clone(), entry).is_none() {
@@ -77,6 +81,12 @@ impl Seen {
     pub(super) fn mark_answered(&mut self, key: &str) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.answered = true;
+        }
+    }
+
+    pub(super) fn mark_unstored(&mut self, key: &str, unstored: bool) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.unstored = unstored;
         }
     }
 

@@ -73,6 +73,9 @@ pub struct Convergence {
     pub late: Vec<(Key, Vec<Member>)>,
     /// What each node held before it was poked; `None` when nothing needed a poke.
     pub before_poke: Option<BTreeMap<Member, FinalState>>,
+    /// When that had been read, in nanoseconds since the run began: what was written later are the
+    /// pokes, and they were stuck nowhere.
+    pub poked_at: Option<u64>,
 }
 
 impl Convergence {
@@ -160,7 +163,8 @@ fn classify(evidence: &Evidence, keys: &Keys<'_>, reasons: &mut Reasons) -> BTre
                 survives(version, held.as_ref(), history)
             };
             for (member, state) in &evidence.finals {
-                let before = convergence.before_poke.as_ref();
+                let is_poke = convergence.poked_at.is_some_and(|at| attempt.began >= at);
+                let before = convergence.before_poke.as_ref().filter(|_| !is_poke);
                 let before = before.and_then(|before| before.get(member));
                 let class = match held_by(state) {
                     false if clocks.defer(*member, state, version) => Class::Deferred,
@@ -237,6 +241,23 @@ mod tests {
             "3 copies: 0 converged, 0 slow, 3 stuck until nudged, 0 lost"
         );
         assert!(finding.reasons[0].contains("op 0) on node-1 arrived only after"));
+    }
+
+    #[test]
+    fn pokes_themselves_are_stuck_nowhere() {
+        let before = [1, 2, 3].map(|number| (Member::Node(number), FinalState::default()));
+        let finding = finding(
+            arrived(),
+            Convergence {
+                before_poke: Some(before.into()),
+                poked_at: Some(0),
+                ..Convergence::default()
+            },
+        );
+        assert_eq!(
+            finding.summary,
+            "3 copies: 3 converged, 0 slow, 0 stuck until nudged, 0 lost"
+        );
     }
 
     #[test]

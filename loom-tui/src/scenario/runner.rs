@@ -127,7 +127,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
     let is_quiet = settled.not_quiet.is_none() || settled.deferred;
     let mut recoveries = host.recoveries.finish(is_quiet).await;
     drop(host);
-    let mut before_poke = None;
+    let (mut before_poke, mut poked_at) = (None, None);
     if settled.deferred {
         let why = "what is stamped ahead of a node's clock waits until it is due";
         play.story.note(why);
@@ -142,6 +142,8 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
         if !play.cancel.is_cancelled() {
             play.story.note("poking every node with one write");
             before_poke = Some(settle::read_all(probe).await.0);
+            let at = recorder.epoch().elapsed().as_nanos();
+            poked_at = u64::try_from(at).ok();
             settle::poke(probe, &recorder, &prefix).await;
             let poked = settle::await_quiet(probe, play.shared, patience, judged_late).await;
             settled.not_quiet = poked.not_quiet;
@@ -195,6 +197,7 @@ pub async fn play(play: Play<'_>) -> Result<Report, RigError> {
                 .map(|unseen| (unseen.key, unseen.missing))
                 .collect(),
             before_poke,
+            poked_at,
         },
         epoch_ms,
         overflow: measured.is_incomplete(),
