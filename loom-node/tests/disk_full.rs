@@ -1,5 +1,5 @@
 //! A node whose disk is full, as a process of its own: writes are refused, reads go on, it recovers
-//! by itself, and everything acknowledged survives SIGKILL.
+//! by itself, and everything acknowledged survives SIGKILL. And one whose disk fails: it ends.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
@@ -11,10 +11,11 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use mount::SmallDisk;
+use mount::{FailingDisk, SmallDisk};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -22,6 +23,8 @@ struct Node {
     child: Child,
     url: String,
     client: reqwest::Client,
+    /// Everything it has printed, when it has ended.
+    log: JoinHandle<String>,
 }
 
 impl Node {
@@ -46,11 +49,19 @@ impl Node {
         };
         let address = tokio::time::timeout(SOON, listening).await.unwrap();
         // Read to the end, so that it cannot hang on a full pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+        let log = tokio::spawn(async move {
+            let mut said = String::new();
+            while let Ok(Some(line)) = log.next_line().await {
+                said.push_str(&line);
+                said.push('\n');
+            }
+            said
+        });
         let node = Self {
             child,
             url: format!("http://{address}"),
             client: reqwest::Client::new(),
+            log,
         };
         tokio::time::timeout(SOON, node.loaded()).await.unwrap();
         node
@@ -68,13 +79,18 @@ impl Node {
     }
 
     async fn write(&self, id: &str) -> (u16, Json, bool) {
+        self.try_write(id).await.unwrap()
+    }
+
+    /// An error when it has ended meanwhile.
+    async fn try_write(&self, id: &str) -> reqwest::Result<(u16, Json, bool)> {
         let noise = blake3::hash(id.as_bytes()).to_hex();
         let body = json!({"id": id, "properties": {"pad": noise.repeat(1_000)}});
         let request = self.client.post(format!("{}/nodes", self.url)).json(&body);
-        let response = request.timeout(SOON).send().await.unwrap();
+        let response = request.timeout(SOON).send().await?;
         let retry = response.headers().contains_key("retry-after");
         let status = response.status().as_u16();
-        (status, response.json().await.unwrap(), retry)
+        Ok((status, response.json().await?, retry))
     }
 
     async fn get(&self, path: &str) -> Json {
@@ -142,5 +158,43 @@ async fn a_full_disk_refuses_writes_serves_reads_and_is_over_when_there_is_room(
         for id in &acknowledged {
             node.get(&format!("/nodes/{id}")).await;
         }
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_fails_at_fsync_ends_it_and_nothing_acknowledged_is_lost() {
+    let Some(disk) = FailingDisk::mount(64) else {
+        return;
+    };
+    let mut node = Node::start(&disk.data()).await;
+    let mut acknowledged = BTreeSet::new();
+    for id in ["a", "b", "c"] {
+        assert_eq!(node.write(id).await.0, 201);
+        acknowledged.insert(id.to_owned());
+    }
+    disk.fail();
+    for number in 0..200 {
+        let id = format!("after-{number}");
+        match node.try_write(&id).await {
+            // Some of it may go where room was left on the disk below.
+            Ok((201, ..)) => assert!(acknowledged.insert(id)),
+            Ok((500 | 503, ..)) => {}
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => break,
+        }
+    }
+    let status = tokio::time::timeout(SOON, node.child.wait()).await;
+    let said = node.log.await.unwrap();
+    assert!(!status.expect("it goes on").unwrap().success(), "{said}");
+    assert!(
+        said.contains("fsync") && said.contains("start again"),
+        "{said}"
+    );
+
+    disk.mend();
+    disk.lose_power();
+    let node = Node::start(&disk.data()).await;
+    for id in &acknowledged {
+        node.get(&format!("/nodes/{id}")).await;
     }
 }

@@ -6,6 +6,7 @@
 )]
 
 mod client;
+mod disks;
 mod hostile;
 mod http;
 mod process;
