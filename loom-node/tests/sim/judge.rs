@@ -160,10 +160,8 @@ impl Judge {
             return Ok(());
         };
         let seen = &mut self.members[member];
-        if let Some(id) = message.id.map(|id| id.key().to_string()) {
-            if message.answers.is_none() {
-                seen.told.insert((peer, id), now.mono);
-            }
+        if let (Some(id), None) = (&message.id, &message.answers) {
+            seen.told.insert((peer, id.key().to_string()), now.mono);
         }
         if seen.stalled {
             return Ok(());
