@@ -1,5 +1,6 @@
 //! What only containers have to promise: somebody else may do things to them, and is seen.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bollard::models::{NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
@@ -90,22 +91,24 @@ async fn a_partition_by_hand_is_seen_and_healed_like_any_other() {
     place.end().await;
 }
 
+/// Another controller of the same containers.
+async fn attach(place: &Place) -> Arc<DockerCluster> {
+    let (engine, name) = place.engine.as_ref().unwrap();
+    let found = clusters(&engine.docker).await.unwrap();
+    let found = found.iter().find(|it| it.name == *name).unwrap();
+    let folder = place.folder.path().join("attached");
+    DockerCluster::attach(engine, found, &folder, |_| None)
+        .await
+        .unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_attaches_undoes_what_a_controller_that_is_gone_has_done_and_ends_nothing() {
     let Some(place) = Place::docker().await else {
         return;
     };
     place.connected().await;
-    let (engine, name) = place.engine.as_ref().unwrap();
-    let attach = async || {
-        let found = clusters(&engine.docker).await.unwrap();
-        let found = found.iter().find(|it| it.name == *name).unwrap();
-        let folder = place.folder.path().join("attached");
-        DockerCluster::attach(engine, found, &folder, |_| None)
-            .await
-            .unwrap()
-    };
-    let first = attach().await;
+    let first = attach(&place).await;
     let slow = "2s".to_owned();
     first.set_link(ONE, Link::cut(), None).await.unwrap();
     let mut up = Link::default();
@@ -116,7 +119,7 @@ async fn whoever_attaches_undoes_what_a_controller_that_is_gone_has_done_and_end
     // As a SIGKILL would: nothing is healed.
     drop(first);
 
-    let second = attach().await;
+    let second = attach(&place).await;
     until("its faults are gone", async || {
         let members = second.members().await;
         members
@@ -145,16 +148,7 @@ async fn what_a_controller_that_is_gone_has_left_in_a_frozen_process_ends_with_h
         return;
     };
     place.connected().await;
-    let (engine, name) = place.engine.as_ref().unwrap();
-    let attach = async || {
-        let found = clusters(&engine.docker).await.unwrap();
-        let found = found.iter().find(|it| it.name == *name).unwrap();
-        let folder = place.folder.path().join("attached");
-        DockerCluster::attach(engine, found, &folder, |_| None)
-            .await
-            .unwrap()
-    };
-    let first = attach().await;
+    let first = attach(&place).await;
     until("it has seen them", async || {
         let members = first.members().await;
         members.iter().all(|it| it.life == Life::Up)
@@ -167,7 +161,7 @@ async fn what_a_controller_that_is_gone_has_left_in_a_frozen_process_ends_with_h
     first.suspend(TWO).await.unwrap();
     drop(first);
 
-    let second = attach().await;
+    let second = attach(&place).await;
     second.heal().await.unwrap();
     // Nothing is mended later, by a controller that stays.
     drop(second);
