@@ -5,6 +5,8 @@
 
 #[path = "../../loom-relay/tests/mount/mod.rs"]
 mod mount;
+#[path = "../../loom-relay/tests/soon/mod.rs"]
+mod soon;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use mount::{FailingDisk, SmallDisk};
 use serde_json::{Value as Json, json};
+use soon::until;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
@@ -63,19 +66,17 @@ impl Node {
             client: reqwest::Client::new(),
             log,
         };
-        tokio::time::timeout(SOON, node.loaded()).await.unwrap();
+        node.loaded().await;
         node
     }
 
     /// It answers 503 until it has read its store.
     async fn loaded(&self) {
-        loop {
+        until("its store is read", async || {
             let asked = self.client.get(format!("{}/health", self.url)).send().await;
-            if asked.unwrap().status() == 200 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+            (asked.unwrap().status() == 200).then_some(())
+        })
+        .await;
     }
 
     async fn write(&self, id: &str) -> (u16, Json, bool) {
@@ -138,18 +139,16 @@ async fn a_full_disk_refuses_writes_serves_reads_and_is_over_when_there_is_room(
         node.get(&format!("/nodes/{some}")).await;
 
         disk.free();
-        let recovering = async {
-            loop {
-                let id = format!("after-{round}-{number}");
-                number += 1;
-                match node.write(&id).await {
-                    (201, ..) => return id,
-                    (503, ..) => tokio::time::sleep(Duration::from_millis(20)).await,
-                    other => panic!("{other:?}"),
-                }
+        let id = until("there is room again", async || {
+            let id = format!("after-{round}-{number}");
+            number += 1;
+            match node.write(&id).await {
+                (201, ..) => Some(id),
+                (503, ..) => None,
+                other => panic!("{other:?}"),
             }
-        };
-        let id = tokio::time::timeout(SOON, recovering).await.unwrap();
+        })
+        .await;
         acknowledged.insert(id);
         assert!(!node.problems().await.contains("disk is full"));
 

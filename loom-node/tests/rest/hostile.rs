@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
+use super::soon::until;
 use crate::support::{Node, SOON, address};
 
 /// Sends bytes as they are; gives back the answer.
@@ -95,21 +96,15 @@ async fn a_client_that_announces_too_much_hears_so_before_it_sends_it() {
 
 /// Waits until a count has come to what it must come to.
 async fn until_counted(node: &Node, name: &str, least: f64) {
-    let counting = async {
-        loop {
-            let page = node.request(Method::GET, "/metrics").send().await.unwrap();
-            let page = page.text().await.unwrap();
-            let line = page
-                .lines()
-                .find_map(|line| line.strip_prefix(&format!("loom_node_{name} ")));
-            if line.unwrap().parse::<f64>().unwrap() >= least {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-    };
-    let counted = tokio::time::timeout(SOON, counting).await;
-    counted.unwrap_or_else(|_| panic!("{name} stays below {least}"));
+    until(name, async || {
+        let page = node.request(Method::GET, "/metrics").send().await.unwrap();
+        let page = page.text().await.unwrap();
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("loom_node_{name} ")));
+        (line.unwrap().parse::<f64>().unwrap() >= least).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -20,5 +20,7 @@ mod node;
 mod records;
 #[cfg(test)]
 mod routes;
+#[path = "../../../loom-relay/tests/soon/mod.rs"]
+mod soon;
 #[cfg(test)]
 mod support;

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::soon::until;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use loom_node::{NodeConfig, ServeError};
@@ -103,19 +104,14 @@ impl Node {
 
     /// Asks until the answer is as wanted.
     pub(crate) async fn until(&self, path: &str, wanted: impl Fn(&Json) -> bool) -> Json {
-        let asking = async {
-            loop {
+        until(
+            &format!("{path} on {} is as wanted", self.url),
+            async || {
                 let answer = self.get(path).await;
-                if wanted(&answer) {
-                    return answer;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        match tokio::time::timeout(SOON, asking).await {
-            Ok(answer) => answer,
-            Err(_) => panic!("{path} on {} stays at {}", self.url, self.get(path).await),
-        }
+                wanted(&answer).then_some(answer)
+            },
+        )
+        .await
     }
 }
 

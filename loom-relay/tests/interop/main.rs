@@ -11,6 +11,8 @@
 mod gun;
 mod program;
 mod puppet;
+#[path = "../soon/mod.rs"]
+mod soon;
 
 mod outages;
 mod reads;

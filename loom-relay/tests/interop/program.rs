@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use super::soon::until;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
@@ -61,17 +62,11 @@ impl Program {
     /// Waits until `/health` is as wanted.
     pub(crate) async fn until_health(&self, wanted: impl Fn(&serde_json::Value) -> bool) {
         let url = format!("http://{}/health", self.address);
-        let asking = async {
-            loop {
-                let health = reqwest::get(&url).await.unwrap().json().await.unwrap();
-                if wanted(&health) {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let asked = tokio::time::timeout(Duration::from_secs(20), asking).await;
-        asked.expect("the relay does not become as wanted");
+        until("the relay is as wanted", async || {
+            let health = reqwest::get(&url).await.unwrap().json().await.unwrap();
+            wanted(&health).then_some(())
+        })
+        .await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use loom_relay::graph::{Graph, Held};
 use loom_relay::model::{Cell, Stamp, Value as Kept, Write};
@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::soon::until;
 use crate::gun;
 use crate::program::metric;
 use crate::puppet::{Kind, Puppet};
@@ -72,18 +73,12 @@ impl Relay {
 
     /// `/health` once it is as wanted.
     async fn until_health(&self, wanted: impl Fn(&Value) -> bool) -> (u16, Value) {
-        let asking = async {
-            loop {
-                let (status, health) = self.get("/health").await;
-                let health = serde_json::from_str(&health).unwrap();
-                if wanted(&health) {
-                    return (status, health);
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let asked = tokio::time::timeout(Duration::from_secs(20), asking).await;
-        asked.expect("the relay does not become as wanted")
+        until("the relay is as wanted", async || {
+            let (status, health) = self.get("/health").await;
+            let health = serde_json::from_str(&health).unwrap();
+            wanted(&health).then_some((status, health))
+        })
+        .await
     }
 
     /// Frames it has read so far.
@@ -93,17 +88,11 @@ impl Relay {
     }
 
     async fn until_heard(&self, frames: u64) -> u64 {
-        let reading = async {
-            loop {
-                let heard = self.heard().await;
-                if heard >= frames {
-                    return heard;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let read = tokio::time::timeout(Duration::from_secs(20), reading).await;
-        read.expect("links are read while the store is")
+        until("links are read while the store is", async || {
+            let heard = self.heard().await;
+            (heard >= frames).then_some(heard)
+        })
+        .await
     }
 
     async fn stop(self) {

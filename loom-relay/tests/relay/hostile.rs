@@ -12,6 +12,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::client::{Client, within};
 use super::process::{Program, command};
+use super::soon::until;
 
 /// What the relay may take while it is attacked, in bytes, in a build without optimisation. Two
 /// frames of the largest size that is read and thrown away are 128 MiB.
@@ -70,10 +71,8 @@ impl Besieged {
 
     /// Waits until a count has come to what it must come to.
     async fn until_counted(&self, name: &str, least: f64) {
-        within(async {
-            while self.metric(name).await < least {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
+        until(name, async || {
+            (self.metric(name).await >= least).then_some(())
         })
         .await;
     }

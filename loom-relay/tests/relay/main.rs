@@ -10,3 +10,5 @@ mod disks;
 mod hostile;
 mod http;
 mod process;
+#[path = "../soon/mod.rs"]
+mod soon;

@@ -61,6 +61,18 @@ impl Direction {
 }
 
 impl Link {
+    /// What is told when a link is made to look like this: `link cut for 5s`.
+    pub(super) fn told(&self, lease: Option<Duration>) -> String {
+        let what = match self.is_clear() {
+            true => "link healed".to_owned(),
+            false => format!("link {self}"),
+        };
+        match lease {
+            Some(lease) => format!("{what} for {lease:?}"),
+            None => what,
+        }
+    }
+
     /// One direction of it.
     pub fn flow(&self, direction: Direction) -> Flow {
         match direction {

@@ -252,14 +252,7 @@ impl Resident {
         // A clear link needs nobody to heal it.
         let lease = lease.filter(|_| !link.is_clear());
         now.lease = lease.map(|lease| Instant::now() + lease);
-        let mut what = if link.is_clear() {
-            "link healed".to_owned()
-        } else {
-            format!("link {link}")
-        };
-        if let Some(lease) = lease {
-            what.push_str(&format!(" for {lease:?}"));
-        }
+        let what = link.told(lease);
         self.relink(link, &what);
     }
 
