@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::soon::until;
@@ -107,15 +108,21 @@ async fn until_counted(node: &Node, name: &str, least: f64) {
     .await;
 }
 
-#[tokio::test]
-async fn a_hostile_relay_is_counted_and_the_node_serves_on() {
+/// A node, and the relay it has dialled, for the test to speak as.
+async fn linked() -> (Node, WebSocketStream<TcpStream>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/gun", listener.local_addr().unwrap());
     let mut config = NodeConfig::new("node-1");
     config.peers = vec![PeerUrl::parse(&url).unwrap()];
     let node = Node::start(config).await;
     let (stream, _) = listener.accept().await.unwrap();
-    let mut relay = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let relay = tokio_tungstenite::accept_async(stream).await.unwrap();
+    (node, relay)
+}
+
+#[tokio::test]
+async fn a_hostile_relay_is_counted_and_the_node_serves_on() {
+    let (node, mut relay) = linked().await;
     let deep = 200_000;
     let mut said = 0;
     for (counted, frames) in [
@@ -186,13 +193,7 @@ async fn a_hostile_relay_is_counted_and_the_node_serves_on() {
 
 #[tokio::test]
 async fn a_record_of_a_peer_that_prints_otherwise_than_it_was_written_is_replaced_like_any_other() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/gun", listener.local_addr().unwrap());
-    let mut config = NodeConfig::new("node-1");
-    config.peers = vec![PeerUrl::parse(&url).unwrap()];
-    let node = Node::start(config).await;
-    let (stream, _) = listener.accept().await.unwrap();
-    let mut relay = tokio_tungstenite::accept_async(stream).await.unwrap();
+    let (node, mut relay) = linked().await;
     let magic = r#""$serde_json::private::RawValue":"x""#;
     let deep = format!("{}{}", "[".repeat(120), "]".repeat(120));
     let within = json!(format!("{{\"a\":{deep}}}"));
